@@ -1,0 +1,15 @@
+import { randomBytes } from 'node:crypto';
+
+/** A new object id as Docker makes them: 64 lower-case hex digits, 256 random bits. */
+export function randomId(): string {
+  for (;;) {
+    const id = randomBytes(32).toString('hex');
+    // An id whose short form is all digits is read as a number by some tools (moby pkg/stringid).
+    if (!/^\d{12}/.test(id)) return id;
+  }
+}
+
+/** The first 12 digits, without a `sha256:` prefix. */
+export function shortId(id: string): string {
+  return id.slice(id.indexOf(':') + 1).slice(0, 12);
+}

@@ -1,0 +1,1 @@
+export { declare, errnoName, lastErrno, systemError } from './libc.ts';

@@ -1,0 +1,3 @@
+export * from './digest.ts';
+export { mediaTypes } from './media-types.ts';
+export type * from './types.ts';
