@@ -1,0 +1,1 @@
+export { type Schema, State } from './state.ts';

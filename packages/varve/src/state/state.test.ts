@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { State } from './index.ts';
+
+const one = 'CREATE TABLE demo_items (name TEXT PRIMARY KEY) STRICT';
+const two = 'ALTER TABLE demo_items ADD COLUMN size INTEGER NOT NULL DEFAULT 0';
+
+test('migrates a room step by step and keeps its records', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'varve-state-'));
+  try {
+    using first = new State(join(folder, 'state.db'));
+    first.migrate({ room: 'demo', migrations: [one] });
+    first.prepare('INSERT INTO demo_items (name) VALUES (?)').run('kept');
+    first.close();
+    using second = new State(join(folder, 'state.db'));
+    second.migrate({ room: 'demo', migrations: [one, two] });
+    assert.deepEqual({ ...second.prepare('SELECT * FROM demo_items').get() }, { name: 'kept', size: 0 });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('refuses records that a newer version wrote', () => {
+  using state = new State(':memory:');
+  state.migrate({ room: 'demo', migrations: [one, two] });
+  assert.throws(() => state.migrate({ room: 'demo', migrations: [one] }), { code: 'STATE_TOO_NEW' });
+});
+
+test('rolls back a failed transaction, nested parts included', () => {
+  using state = new State(':memory:');
+  state.migrate({ room: 'demo', migrations: [one] });
+  assert.throws(() =>
+    state.transaction(() => {
+      state.transaction(() => state.prepare('INSERT INTO demo_items VALUES (?)').run('a'));
+      throw new Error('no');
+    }),
+  );
+  assert.equal(state.prepare('SELECT count(*) AS n FROM demo_items').get()?.['n'], 0);
+});

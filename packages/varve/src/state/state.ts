@@ -1,0 +1,98 @@
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { VarveError } from '../base/index.ts';
+
+/**
+ * A room's part of the database: statements that bring it from version n to n+1, oldest first. Never edit one that
+ * has shipped; append. Tables carry the room's name as a prefix (`content_blobs`).
+ */
+export interface Schema {
+  readonly room: string;
+  readonly migrations: readonly string[];
+}
+
+/**
+ * The record store: one SQLite file (WAL, full sync), one writing process. A commit that returned is durable.
+ * Records are written after the bytes they speak of (DESIGN section 4).
+ */
+export class State implements Disposable {
+  readonly #database: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+  #depth = 0;
+  #open = true;
+
+  /** @param path file, created with its folder when missing; `:memory:` for tests. */
+  constructor(path: string) {
+    if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o710 });
+    this.#database = new DatabaseSync(path);
+    this.#database.exec(
+      'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;',
+    );
+    this.#database.exec(
+      'CREATE TABLE IF NOT EXISTS state_schemas (room TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT',
+    );
+  }
+
+  /**
+   * Brings a room's tables up to date, in one transaction.
+   * @throws VarveError `unavailable` when a newer Varve wrote the file.
+   */
+  migrate(schema: Schema): void {
+    this.transaction(() => {
+      const row = this.prepare('SELECT version FROM state_schemas WHERE room = ?').get(schema.room);
+      const version = Number(row?.['version'] ?? 0);
+      if (version > schema.migrations.length) {
+        throw new VarveError(
+          'unavailable',
+          'STATE_TOO_NEW',
+          `the records of ${schema.room} have version ${version}, this Varve knows ${schema.migrations.length}`,
+          { hint: 'use the Varve that wrote this data root, or a newer one' },
+        );
+      }
+      for (const sql of schema.migrations.slice(version)) this.#database.exec(sql);
+      this.prepare('INSERT OR REPLACE INTO state_schemas (room, version) VALUES (?, ?)').run(
+        schema.room,
+        schema.migrations.length,
+      );
+    });
+  }
+
+  /** A prepared statement, kept for the next call with the same text. */
+  prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (!statement) {
+      statement = this.#database.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  /** Runs `work` all or nothing; a nested call joins the outer transaction. `work` must be synchronous. */
+  transaction<T>(work: () => T): T {
+    if (this.#depth > 0) return work();
+    this.#database.exec('BEGIN IMMEDIATE');
+    this.#depth++;
+    try {
+      const result = work();
+      this.#database.exec('COMMIT');
+      return result;
+    } catch (error) {
+      this.#database.exec('ROLLBACK');
+      throw error;
+    } finally {
+      this.#depth--;
+    }
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#statements.clear();
+    this.#database.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
