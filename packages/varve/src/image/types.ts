@@ -1,4 +1,15 @@
-import type { Descriptor, Digest, DiffID, ImageConfig, Platform } from '../oci/index.ts';
+import type { Readable } from 'node:stream';
+import type { RegistryCredentials } from '../distribution/index.ts';
+import type { LayerBlob } from '../layer/index.ts';
+import type {
+  ChainID,
+  ContainerConfig,
+  Descriptor,
+  DiffID,
+  Digest,
+  ImageConfig,
+  Platform,
+} from '../oci/index.ts';
 
 /** One image of the local store; its id is the digest of its config, as in Docker's classic store. */
 export interface LocalImage {
@@ -75,4 +86,94 @@ export interface NewImage {
   readonly config: ImageConfig;
   readonly parent?: Digest;
   readonly platform?: Platform;
+}
+
+/** One line of `docker history`, newest first. */
+export interface HistoryItem {
+  /** Image id where it is known, else `<missing>`. */
+  readonly id: string;
+  /** Milliseconds since 1970; 0 when unknown. */
+  readonly created: number;
+  readonly createdBy: string;
+  /** Bytes of file content; 0 for an instruction that made no layer. */
+  readonly size: number;
+  readonly comment: string;
+  readonly tags: readonly string[];
+  /** undefined when the instruction made no layer. */
+  readonly layer: StoredLayer | undefined;
+}
+
+/** One line of `docker rmi`. */
+export type RemovedItem = { readonly untagged: string } | { readonly deleted: Digest };
+
+export interface TransferOptions {
+  readonly signal?: AbortSignal;
+  readonly platform?: Platform;
+  /** Credentials of this request; the store's own look-up is used when absent. */
+  readonly credentials?: RegistryCredentials;
+  readonly onEvent?: (event: TransferEvent) => void;
+}
+
+/**
+ * The local images: records in SQLite, blobs in the content store, unpacked layers in the storage driver.
+ * References given in are Docker's (`app`, `app:1`, `host/app@sha256:…`); those kept are canonical.
+ */
+export interface ImageStore {
+  list(): readonly LocalImage[];
+  get(id: Digest): LocalImage | undefined;
+  /** By reference, id or unique id prefix. @throws `not-found` in Docker's words (`No such image: x:latest`). */
+  resolve(nameOrId: string): LocalImage;
+  /** Adds or moves a tag. @throws `invalid` for a reference with a digest or a bad name. */
+  tag(id: Digest, reference: string): void;
+  /**
+   * Docker's rules: a tag of several is only untagged; an image in use or with children stays.
+   * @param inUse says which containers use the image; a stopped one yields to `force`, a running one never.
+   */
+  remove(
+    nameOrId: string,
+    options: {
+      readonly force?: boolean;
+      readonly noPrune?: boolean;
+      readonly inUse: (id: Digest) => readonly { readonly id: string; readonly running: boolean }[];
+    },
+  ): Promise<readonly RemovedItem[]>;
+  /** Removes images without tags (or all unused with `all`) that nothing uses and that have no children. */
+  prune(options: {
+    readonly all?: boolean;
+    readonly keep: (image: LocalImage) => boolean;
+  }): Promise<{ readonly removed: readonly RemovedItem[]; readonly bytes: number }>;
+  /** Bottom first, one for each DiffID of the config. */
+  layers(image: LocalImage): readonly StoredLayer[];
+  /** Makes sure the image's snapshots are unpacked and gives the top one; undefined for an image without layers. */
+  unpack(image: LocalImage, options?: { readonly signal?: AbortSignal }): Promise<ChainID | undefined>;
+  /** Records a layer blob that was written to a temporary path of the content store; the file is taken over. */
+  addLayer(blob: LayerBlob, path: string): Promise<StoredLayer>;
+  /** Stores config and manifest of a new image whose layers are all known, and tags it. Idempotent by content. */
+  create(image: NewImage, tags?: readonly string[]): Promise<LocalImage>;
+  history(image: LocalImage): readonly HistoryItem[];
+  pull(reference: string, options?: TransferOptions): Promise<LocalImage>;
+  push(reference: string, options?: TransferOptions): Promise<Descriptor>;
+  /** Reads a docker-archive or an OCI layout (tar, any compression). */
+  load(archive: Readable, options?: { readonly signal?: AbortSignal }): Promise<readonly LoadedImage[]>;
+  /** Writes a docker-archive that is an OCI layout at the same time, as `docker save` does since 25. */
+  save(names: readonly string[], options?: { readonly signal?: AbortSignal }): Readable;
+  /** Makes a one-layer image of a tar of a root file system (`docker import`). */
+  import(
+    archive: Readable,
+    options: {
+      readonly reference?: string;
+      readonly message?: string;
+      readonly config?: ContainerConfig;
+      readonly platform?: Platform;
+      readonly signal?: AbortSignal;
+    },
+  ): Promise<LocalImage>;
+  /** Blobs and layers nobody needs any more are deleted; returns the bytes freed. */
+  collect(): Promise<number>;
+}
+
+export interface LoadedImage {
+  readonly image: LocalImage;
+  /** Familiar reference it was loaded under; undefined when the archive named none. */
+  readonly reference: string | undefined;
 }
