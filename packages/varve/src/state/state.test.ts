@@ -40,3 +40,19 @@ test('rolls back a failed transaction, nested parts included', () => {
   );
   assert.equal(state.prepare('SELECT count(*) AS n FROM demo_items').get()?.['n'], 0);
 });
+
+test('a relaxed commit is seen at once and by the next process', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'varve-state-'));
+  try {
+    using first = new State(join(folder, 'state.db'));
+    first.migrate({ room: 'demo', migrations: [one] });
+    first.transaction(() => first.prepare('INSERT INTO demo_items (name) VALUES (?)').run('relaxed'), {
+      durable: false,
+    });
+    assert.equal(first.prepare('PRAGMA synchronous').get()?.['synchronous'], 2, 'full sync is back');
+    using second = new State(join(folder, 'state.db'));
+    assert.equal(second.prepare('SELECT name FROM demo_items').get()?.['name'], 'relaxed');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});

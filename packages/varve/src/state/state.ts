@@ -68,9 +68,23 @@ export class State implements Disposable {
     return statement;
   }
 
-  /** Runs `work` all or nothing; a nested call joins the outer transaction. `work` must be synchronous. */
-  transaction<T>(work: () => T): T {
+  /**
+   * Runs `work` all or nothing; a nested call joins the outer transaction. `work` must be synchronous.
+   * @param options.durable false lets a commit return before it is on disk (no fsync of the WAL, sqlite.org/wal.html):
+   * it survives the end of the process, not a loss of power. The next durable commit brings it to disk as well.
+   */
+  transaction<T>(work: () => T, options: { readonly durable?: boolean } = {}): T {
     if (this.#depth > 0) return work();
+    const relaxed = options.durable === false;
+    if (relaxed) this.#database.exec('PRAGMA synchronous = NORMAL');
+    try {
+      return this.#transact(work);
+    } finally {
+      if (relaxed) this.#database.exec('PRAGMA synchronous = FULL');
+    }
+  }
+
+  #transact<T>(work: () => T): T {
     this.#database.exec('BEGIN IMMEDIATE');
     this.#depth++;
     try {
