@@ -1,1 +1,31 @@
 export { declare, errnoName, lastErrno, systemError } from './libc.ts';
+export {
+  closeFd,
+  findProgram,
+  makePipe,
+  type ProcessExit,
+  type RunOptions,
+  type RunResult,
+  run,
+  type SpawnedProcess,
+  type SpawnOptions,
+  type StdioTarget,
+  sendSignal,
+  spawn,
+} from './process.ts';
+export { identifyProcess, isAlive, type ProcessIdentity } from './process-identity.ts';
+export { connectSeqpacket, setWindowSize } from './sockets.ts';
+export { FilesystemSync, filesystemName } from './filesystem.ts';
+export { type FsOption, fsOptionMaxBytes, mountFilesystem } from './fs-context.ts';
+export {
+  bindMount,
+  type MountAttributes,
+  mount,
+  mountFlags,
+  type Propagation,
+  setMountAttributes,
+  type UnmountOptions,
+  unmount,
+  unmountInBackground,
+} from './mount.ts';
+export { listMounts, type MountEntry, mountsBelow, parseMountinfo } from './mountinfo.ts';

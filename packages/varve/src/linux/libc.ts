@@ -11,6 +11,23 @@ export function declare<F extends (...args: never[]) => unknown>(prototype: stri
   return libc.func(prototype) as unknown as F;
 }
 
+/**
+ * Calls a function of {@link declare} on a thread of libuv's pool, for calls that can wait for a disk. Rejects only when
+ * the arguments do not fit; a failed call resolves with its result and errno.
+ */
+export function background<A extends readonly unknown[], R>(
+  fn: (...args: A) => R,
+  ...args: A
+): Promise<{ readonly result: R; readonly errno: number }> {
+  const { async: call } = fn as unknown as { async: (this: void, ...args: unknown[]) => void };
+  return new Promise((resolve, reject) => {
+    call(...args, (error: unknown, result: R) => {
+      if (error) reject(error as Error);
+      else resolve({ result, errno: koffi.errno() });
+    });
+  });
+}
+
 /** errno of the last call on this thread. */
 export function lastErrno(): number {
   return koffi.errno();
