@@ -29,3 +29,11 @@ export {
   unmountInBackground,
 } from './mount.ts';
 export { listMounts, type MountEntry, mountsBelow, parseMountinfo } from './mountinfo.ts';
+export { bindInet } from './inet-sockets.ts';
+export { type Link, Links } from './links.ts';
+export {
+  createNetworkNamespace,
+  insideNetworkNamespace,
+  isNamespaceFile,
+  removeNetworkNamespace,
+} from './network-namespace.ts';
