@@ -37,3 +37,14 @@ export {
   isNamespaceFile,
   removeNetworkNamespace,
 } from './network-namespace.ts';
+export { capabilityNames, decodeCapabilities, ownCapabilities, ownHardLimit } from './capabilities.ts';
+export {
+  type CgroupLayout,
+  cgroupFolder,
+  cgroupProcesses,
+  joinCgroup,
+  parseCgroupMounts,
+  readCgroupFile,
+  readCgroupLayout,
+  removeCgroup,
+} from './cgroups.ts';
