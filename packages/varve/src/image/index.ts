@@ -1,1 +1,2 @@
+export { type ImageStoreOptions, LocalImageStore } from './store.ts';
 export type * from './types.ts';

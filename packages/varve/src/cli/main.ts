@@ -1,0 +1,183 @@
+import { VarveError } from '../base/index.ts';
+import type { Command, CommandContext } from './command.ts';
+import { complete } from './complete.ts';
+import { type Flag, parseFlags } from './flags.ts';
+import { commandHelp, overview } from './help.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Flags before the command, as Docker's. */
+export const globalFlags: readonly Flag[] = [
+  {
+    name: 'host',
+    short: 'H',
+    type: 'string',
+    value: 'address',
+    description: 'Engine to talk to: unix:///path or tcp://host:port',
+  },
+  { name: 'config', type: 'string', value: 'folder', description: 'Folder with config.json (credentials)' },
+  { name: 'log-level', short: 'l', type: 'string', hidden: true, description: '' },
+  { name: 'debug', short: 'D', type: 'boolean', description: 'Show stack traces of errors' },
+  { name: 'version', short: 'v', type: 'boolean', description: 'Print the version and quit' },
+  { name: 'help', short: 'h', type: 'boolean', description: 'Print help and quit' },
+];
+const helpFlag: Flag = { name: 'help', type: 'boolean', hidden: true, description: 'Print usage' };
+
+export interface MainOptions {
+  readonly commands: readonly Command[];
+  readonly terminal: Terminal;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly signal: AbortSignal;
+  readonly version: string;
+  readonly engine: (host: string | undefined) => ReturnType<CommandContext['engine']>;
+}
+
+/** The command whose name starts the words, the longest one first. */
+export function findCommand(
+  commands: readonly Command[],
+  words: readonly string[],
+): { readonly command: Command; readonly depth: number } | undefined {
+  let best: { readonly command: Command; readonly depth: number } | undefined;
+  for (const command of commands) {
+    for (const path of [command.path, ...(command.aliases ?? [])]) {
+      if (path.length > (best?.depth ?? 0) && path.every((word, index) => words[index] === word))
+        best = { command, depth: path.length };
+    }
+  }
+  return best;
+}
+
+/** Runs one command line. @returns the exit code. */
+export async function main(words: readonly string[], options: MainOptions): Promise<number> {
+  const { commands, terminal } = options;
+  let debug = false;
+  try {
+    const globals = parseFlags(globalFlags, words, { interspersed: false });
+    debug = globals.flags.boolean('debug');
+    const rest = globals.arguments;
+    if (globals.flags.boolean('version')) {
+      terminal.print(`Varve version ${options.version}`);
+      return 0;
+    }
+    if (rest[0] === '__complete') {
+      for (const line of await complete(commands, globalFlags, rest.slice(1), () =>
+        options.engine(undefined),
+      ))
+        terminal.print(line);
+      return 0;
+    }
+    const wantsHelp = globals.flags.boolean('help') || rest[0] === 'help';
+    const named = rest[0] === 'help' ? rest.slice(1) : rest;
+    const found = findCommand(commands, named);
+    if (!found) return unknown(named, wantsHelp, options);
+    const { command, depth } = found;
+    if (wantsHelp) {
+      terminal.print(commandHelp(command, terminal.width));
+      return 0;
+    }
+    const parsed = parseFlags([...command.flags, helpFlag], named.slice(depth), {
+      interspersed: command.interspersed ?? true,
+    });
+    if (parsed.flags.boolean('help')) {
+      terminal.print(commandHelp(command, terminal.width));
+      return 0;
+    }
+    checkArity(command, parsed.arguments.length);
+    const host = globals.flags.string('host');
+    let engine: ReturnType<CommandContext['engine']> | undefined;
+    const config = globals.flags.string('config');
+    const code = await command.run(
+      {
+        terminal,
+        environment:
+          config === undefined ? options.environment : { ...options.environment, DOCKER_CONFIG: config },
+        signal: options.signal,
+        engine: () => (engine ??= options.engine(host)),
+      },
+      parsed,
+    );
+    return code ?? 0;
+  } catch (error) {
+    return report(error, terminal, debug);
+  }
+}
+
+function unknown(words: readonly string[], wantsHelp: boolean, options: MainOptions): number {
+  const { commands, terminal } = options;
+  const isPrefix =
+    words.length === 0 ||
+    commands.some((command) =>
+      [command.path, ...(command.aliases ?? [])].some((path) => path[0] === words[0]),
+    );
+  const asked = words.filter((word) => word !== '--help' && word !== '-h');
+  if (isPrefix && (wantsHelp || asked.length <= 1)) {
+    terminal.print(overview(commands, globalFlags, asked, terminal.width));
+    return 0;
+  }
+  const word = isPrefix ? (words[1] as string) : (words[0] as string);
+  const near = nearest(
+    word,
+    commands
+      .flatMap((command) => [command.path, ...(command.aliases ?? [])])
+      .map((path) => (isPrefix && path[0] === words[0] ? path[1] : path[0]) ?? ''),
+  );
+  terminal.warn(`varve: unknown command: varve ${isPrefix ? `${words[0]} ${word}` : word}`);
+  if (near !== undefined) terminal.warn(`hint: did you mean '${near}'?`);
+  terminal.warn("\nRun 'varve --help' for the list of commands.");
+  return 1;
+}
+
+function checkArity(command: Command, count: number): void {
+  const { min, max } = command.arity;
+  const name = `varve ${command.path.join(' ')}`;
+  const plural = (n: number): string => `${n} argument${n === 1 ? '' : 's'}`;
+  let wrong: string | undefined;
+  if (min === max && count !== min) wrong = min === 0 ? 'accepts no arguments' : `requires ${plural(min)}`;
+  else if (count < min) wrong = `requires at least ${plural(min)}`;
+  else if (max !== undefined && count > max) wrong = `requires at most ${plural(max)}`;
+  if (wrong === undefined) return;
+  throw new VarveError(
+    'invalid',
+    'USAGE',
+    `'${name}' ${wrong}\n\nUsage:  ${name} ${command.usage}\n\nRun '${name} --help' for more information`,
+  );
+}
+
+/** Prints an error as `varve: message` and its hint. @returns 125 for errors of run-like commands is their own doing; here 1, 130 when cancelled. */
+export function report(error: unknown, terminal: Terminal, debug: boolean): number {
+  const known = VarveError.from(error);
+  if (known.kind === 'cancelled') return 130;
+  terminal.warn(`varve: ${known.message}`);
+  if (known.hint !== undefined) terminal.warn(`hint: ${known.hint}`);
+  if (debug) terminal.warn(String((error as Error).stack ?? error));
+  return 1;
+}
+
+/** The word that is one or two letters off, if there is one. */
+function nearest(word: string, candidates: readonly string[]): string | undefined {
+  let best: string | undefined;
+  let bestDistance = 3;
+  for (const candidate of new Set(candidates)) {
+    const distance = editDistance(word, candidate);
+    if (distance < bestDistance && distance < candidate.length) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(
+        (row[j] as number) + 1,
+        (next[j - 1] as number) + 1,
+        (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1),
+      );
+    }
+    row = next;
+  }
+  return row[b.length] as number;
+}

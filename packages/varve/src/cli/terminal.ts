@@ -1,0 +1,44 @@
+import { styleText } from 'node:util';
+
+/** Where a command reads and writes, so that it can be tested and knows whether a person is looking. */
+export class Terminal {
+  readonly stdin: NodeJS.ReadStream;
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  readonly #colour: boolean;
+
+  constructor(
+    streams: Pick<NodeJS.Process, 'stdin' | 'stdout' | 'stderr'>,
+    environment: Readonly<Record<string, string | undefined>>,
+  ) {
+    this.stdin = streams.stdin;
+    this.stdout = streams.stdout;
+    this.stderr = streams.stderr;
+    const forced = environment['FORCE_COLOR'] !== undefined && environment['FORCE_COLOR'] !== '0';
+    const refused = environment['NO_COLOR'] !== undefined && environment['NO_COLOR'] !== '';
+    this.#colour = forced || (!refused && environment['TERM'] !== 'dumb' && this.interactive);
+  }
+
+  /** True when a person sees stdout. */
+  get interactive(): boolean {
+    return this.stdout.isTTY === true;
+  }
+
+  /** Columns of the screen; 80 where there is none. */
+  get width(): number {
+    return this.stdout.columns ?? 80;
+  }
+
+  print(text = ''): void {
+    this.stdout.write(`${text}\n`);
+  }
+
+  warn(text: string): void {
+    this.stderr.write(`${text}\n`);
+  }
+
+  /** Styles text where colour is wanted. */
+  style(format: Parameters<typeof styleText>[0], text: string): string {
+    return this.#colour ? styleText(format, text, { validateStream: false }) : text;
+  }
+}

@@ -1,0 +1,370 @@
+import { readFileSync } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { notFound, VarveError } from '../base/index.ts';
+import type { ContentStore } from '../content/index.ts';
+import type { RegistryClient } from '../distribution/index.ts';
+import type { LayerBlob } from '../layer/index.ts';
+import {
+  type ChainID,
+  canonicalName,
+  canonicalReference,
+  type Descriptor,
+  type DiffID,
+  type Digest,
+  familiarReference,
+  type ImageConfig,
+  parseImageConfig,
+  parseReference,
+  withDefaultTag,
+} from '../oci/index.ts';
+import type { State } from '../state/index.ts';
+import type { StorageDriver } from '../storage/index.ts';
+import { collect } from './collect.ts';
+import { createImage, totalSize } from './create.ts';
+import { historyItems, type KnownAncestor } from './history.ts';
+import { importImage, type ImportOptions } from './import.ts';
+import { loadImages } from './load.ts';
+import { Pins } from './pins.ts';
+import { digestReference, pullImage } from './pull.ts';
+import { pushImage } from './push.ts';
+import { ImageRecords } from './records.ts';
+import { removeImage, type RemoveOptions } from './remove.ts';
+import { type SavedImage, saveImages } from './save.ts';
+import type {
+  HistoryItem,
+  ImageStore,
+  LoadedImage,
+  LocalImage,
+  NewImage,
+  RemovedItem,
+  StoredLayer,
+  TransferOptions,
+} from './types.ts';
+import { storedLayers, unpackLayers } from './unpack.ts';
+
+/** Parsed configs kept in memory; one is a few kB. */
+const configCacheSize = 512;
+
+export interface ImageStoreOptions {
+  readonly state: State;
+  readonly content: ContentStore;
+  readonly driver: StorageDriver;
+  readonly client: RegistryClient;
+}
+
+/** {@link ImageStore} over the local state, content store and storage driver. */
+export class LocalImageStore implements ImageStore {
+  readonly #records: ImageRecords;
+  readonly #content: ContentStore;
+  readonly #driver: StorageDriver;
+  readonly #client: RegistryClient;
+  readonly #configs = new Map<Digest, ImageConfig>();
+  readonly #pinnedLayers = new Pins<DiffID>();
+  readonly #pinnedSnapshots = new Pins<ChainID>();
+  readonly #layerRoots: (() => Iterable<readonly DiffID[]>)[] = [];
+
+  constructor(options: ImageStoreOptions) {
+    this.#records = new ImageRecords(options.state);
+    this.#content = options.content;
+    this.#driver = options.driver;
+    this.#client = options.client;
+  }
+
+  /** Registers stacks of layers that must be kept although no image has them, e.g. the build cache. */
+  addLayerRoots(roots: () => Iterable<readonly DiffID[]>): void {
+    this.#layerRoots.push(roots);
+  }
+
+  list(): readonly LocalImage[] {
+    return this.#records.images().map((record) => this.#view(record.id) as LocalImage);
+  }
+
+  get(id: Digest): LocalImage | undefined {
+    return this.#view(id);
+  }
+
+  resolve(nameOrId: string): LocalImage {
+    const image = this.#byReference(nameOrId) ?? this.#byId(nameOrId);
+    if (image) return image;
+    throw notFound('image', shownName(nameOrId));
+  }
+
+  tag(id: Digest, reference: string): void {
+    const parsed = withDefaultTag(parseReference(reference));
+    if (parsed.digest !== undefined) {
+      throw new VarveError('invalid', 'TAG_INVALID', 'refusing to create a tag with a digest reference', {
+        subject: reference,
+      });
+    }
+    if (!this.#records.image(id)) throw notFound('image', id);
+    this.#records.putTag(canonicalReference(parsed), id);
+  }
+
+  remove(nameOrId: string, options: RemoveOptions): Promise<readonly RemovedItem[]> {
+    const image = this.resolve(nameOrId);
+    const removed = removeImage(this.#records, image, nameOrId, options);
+    return this.#sweepAfter(removed).then(() => removed);
+  }
+
+  async prune(options: {
+    readonly all?: boolean;
+    readonly keep: (image: LocalImage) => boolean;
+  }): Promise<{ readonly removed: readonly RemovedItem[]; readonly bytes: number }> {
+    const removed: RemovedItem[] = [];
+    // Children go before their parents, so that one call frees whole chains.
+    for (let again = true; again; ) {
+      again = false;
+      for (const image of this.list()) {
+        const named =
+          image.tags.length > 0 ||
+          (options.all !== true && image.digests.length > 0 && image.tags.length > 0);
+        if (
+          (named && options.all !== true) ||
+          this.#records.children(image.id).length > 0 ||
+          options.keep(image)
+        )
+          continue;
+        for (const reference of [...image.tags, ...image.digests]) {
+          removed.push({ untagged: familiarReference(parseReference(reference)) });
+        }
+        this.#records.deleteImage(image.id);
+        removed.push({ deleted: image.id });
+        again = true;
+      }
+    }
+    return { removed, bytes: removed.length === 0 ? 0 : await this.collect() };
+  }
+
+  layers(image: LocalImage): readonly StoredLayer[] {
+    return storedLayers(this.#records, image.config.rootfs.diff_ids);
+  }
+
+  unpack(image: LocalImage, options: { readonly signal?: AbortSignal } = {}): Promise<ChainID | undefined> {
+    const layers = this.layers(image).map(({ diffId, blob }) => ({ diffId, blob, ready: Promise.resolve() }));
+    return unpackLayers(this.#unpackContext(), layers, options);
+  }
+
+  async addLayer(blob: LayerBlob, path: string): Promise<StoredLayer> {
+    this.#pinnedLayers.add(blob.diffId);
+    using lease = this.#content.lease();
+    lease.add(blob.digest);
+    await this.#content.adopt(path, { digest: blob.digest, size: blob.blobSize });
+    this.#records.putLayer({
+      diffId: blob.diffId,
+      blob: { mediaType: blob.mediaType, digest: blob.digest, size: blob.blobSize },
+      size: blob.size,
+      tarSize: blob.tarSize,
+    });
+    return this.#records.layer(blob.diffId) as StoredLayer;
+  }
+
+  async create(image: NewImage, tags: readonly string[] = []): Promise<LocalImage> {
+    const id = await createImage(this.#records, this.#content, image);
+    for (const diffId of image.config.rootfs.diff_ids) this.#pinnedLayers.release(diffId);
+    for (const tag of tags) this.tag(id, tag);
+    return this.#view(id) as LocalImage;
+  }
+
+  history(image: LocalImage): readonly HistoryItem[] {
+    const ancestors: KnownAncestor[] = [];
+    for (let { parent } = image; parent !== undefined; ) {
+      const ancestor = this.#view(parent);
+      if (!ancestor) break;
+      ancestors.push({
+        id: parent,
+        historyLength: ancestor.config.history?.length ?? 0,
+        tags: ancestor.tags.map(familiar),
+      });
+      parent = ancestor.parent;
+    }
+    return historyItems(
+      image.id,
+      image.config,
+      (diffId) => this.#records.layer(diffId),
+      ancestors,
+      image.tags.map(familiar),
+    );
+  }
+
+  async pull(reference: string, options: TransferOptions = {}): Promise<LocalImage> {
+    const parsed = withDefaultTag(parseReference(reference));
+    using lease = this.#content.lease();
+    const pulled = await pullImage(
+      { ...this.#unpackContext(), client: this.#client },
+      parsed,
+      lease,
+      options,
+    );
+    const { manifest, configDescriptor, manifestDescriptor, root } = pulled;
+    const id = configDescriptor.digest;
+    const unchanged = this.#records.image(id)?.manifest.digest === manifestDescriptor.digest;
+    const size = totalSize(storedLayers(this.#records, pulled.config.rootfs.diff_ids));
+    this.#records.transaction(() => {
+      this.#records.putImage(
+        { id, config: configDescriptor, manifest: manifestDescriptor, size, parent: undefined },
+        [root, manifestDescriptor, configDescriptor, ...manifest.layers].map((blob) => blob.digest),
+      );
+      if (parsed.tag !== undefined && parsed.digest === undefined)
+        this.#records.putTag(canonicalReference(parsed), id);
+      this.#records.putDigest(digestReference(parsed, root), id);
+    });
+    options.onEvent?.({
+      type: 'done',
+      reference: familiarReference(parsed),
+      digest: root.digest,
+      size: root.size,
+      image: id,
+      unchanged,
+    });
+    return this.#view(id) as LocalImage;
+  }
+
+  async push(reference: string, options: TransferOptions = {}): Promise<Descriptor> {
+    const parsed = withDefaultTag(parseReference(reference));
+    const image = this.#byReference(reference);
+    if (!image) {
+      const name = familiarReference({ domain: parsed.domain, path: parsed.path });
+      throw new VarveError(
+        'not-found',
+        'NO_SUCH_IMAGE',
+        `An image does not exist locally with the tag: ${name}`,
+        {
+          subject: reference,
+        },
+      );
+    }
+    const context = { records: this.#records, content: this.#content, client: this.#client };
+    const descriptor = await pushImage(context, image, parsed, options);
+    this.#records.putDigest(digestReference(parsed, descriptor), image.id);
+    options.onEvent?.({
+      type: 'done',
+      reference: familiarReference(parsed),
+      digest: descriptor.digest,
+      size: descriptor.size,
+      image: image.id,
+    });
+    return descriptor;
+  }
+
+  async load(
+    archive: Readable,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<readonly LoadedImage[]> {
+    using lease = this.#content.lease();
+    const loaded = await loadImages(this.#unpackContext(), lease, archive, options);
+    return loaded.map(({ id, reference }) => ({ image: this.#view(id) as LocalImage, reference }));
+  }
+
+  save(names: readonly string[]): Readable {
+    const images = new Map<Digest, { image: LocalImage; references: string[] }>();
+    for (const name of names) {
+      const named = this.#byReference(name);
+      const image = named ?? this.resolve(name);
+      const entry: SavedImage & { references: string[] } = images.get(image.id) ?? { image, references: [] };
+      images.set(image.id, entry);
+      const parsed = named ? parseReference(name) : undefined;
+      if (!parsed || parsed.digest !== undefined) continue;
+      // A bare repository name stands for all its tags (docker save).
+      const wanted = parsed.tag === undefined && !named ? [] : [canonicalReference(withDefaultTag(parsed))];
+      for (const reference of wanted)
+        if (!entry.references.includes(reference)) entry.references.push(reference);
+    }
+    return saveImages(this.#content, [...images.values()]);
+  }
+
+  async import(archive: Readable, options: ImportOptions): Promise<LocalImage> {
+    using lease = this.#content.lease();
+    const id = await importImage(this.#unpackContext(), lease, archive, options);
+    if (options.reference !== undefined) this.tag(id, options.reference);
+    return this.#view(id) as LocalImage;
+  }
+
+  collect(): Promise<number> {
+    return collect({
+      ...this.#unpackContext(),
+      pinnedLayers: this.#pinnedLayers,
+      layerRoots: this.#layerRoots,
+      config: (id) => this.#config(id),
+    });
+  }
+
+  async #sweepAfter(removed: readonly RemovedItem[]): Promise<void> {
+    if (removed.some((item) => 'deleted' in item)) await this.collect();
+  }
+
+  #unpackContext() {
+    return {
+      records: this.#records,
+      content: this.#content,
+      driver: this.#driver,
+      pinnedSnapshots: this.#pinnedSnapshots,
+    };
+  }
+
+  #view(id: Digest): LocalImage | undefined {
+    const record = this.#records.image(id);
+    if (!record) return undefined;
+    return {
+      id,
+      config: this.#config(id),
+      configDescriptor: record.config,
+      manifest: record.manifest,
+      size: record.size,
+      tags: this.#records.tags(id),
+      digests: this.#records.digests(id),
+      storedAt: record.storedAt,
+      lastTaggedAt: record.lastTaggedAt,
+      parent: record.parent,
+    };
+  }
+
+  #config(id: Digest): ImageConfig {
+    let config = this.#configs.get(id);
+    if (!config) {
+      config = parseImageConfig(readFileSync(this.#content.path(id)));
+      this.#configs.set(id, config);
+      if (this.#configs.size > configCacheSize)
+        this.#configs.delete(this.#configs.keys().next().value as Digest);
+    }
+    return config;
+  }
+
+  #byReference(text: string): LocalImage | undefined {
+    let reference: ReturnType<typeof parseReference>;
+    try {
+      reference = parseReference(text);
+    } catch {
+      return undefined;
+    }
+    const name = canonicalName(reference);
+    const id =
+      reference.digest === undefined
+        ? this.#records.tagged(`${name}:${reference.tag ?? 'latest'}`)
+        : this.#records.byDigest(`${name}@${reference.digest}`);
+    return id === undefined ? undefined : this.#view(id);
+  }
+
+  #byId(text: string): LocalImage | undefined {
+    const hex = text.replace(/^sha256:/, '');
+    if (!/^[0-9a-f]{1,64}$/.test(hex)) return undefined;
+    const [id, second] = this.#records.idsWithPrefix(hex);
+    if (second !== undefined) {
+      throw new VarveError('invalid', 'AMBIGUOUS_ID', `ambiguous image id prefix: ${text}`, {
+        subject: text,
+      });
+    }
+    return id === undefined ? undefined : this.#view(id);
+  }
+}
+
+function familiar(reference: string): string {
+  return familiarReference(parseReference(reference));
+}
+
+function shownName(text: string): string {
+  try {
+    return familiarReference(withDefaultTag(parseReference(text)));
+  } catch {
+    return text;
+  }
+}
