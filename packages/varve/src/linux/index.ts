@@ -16,6 +16,7 @@ export {
 export { identifyProcess, isAlive, type ProcessIdentity } from './process-identity.ts';
 export { connectSeqpacket, setWindowSize } from './sockets.ts';
 export { FilesystemSync, filesystemName } from './filesystem.ts';
+export { inFolder } from './in-folder.ts';
 export { type FsOption, fsOptionMaxBytes, mountFilesystem } from './fs-context.ts';
 export {
   bindMount,
@@ -48,3 +49,41 @@ export {
   readCgroupLayout,
   removeCgroup,
 } from './cgroups.ts';
+export type { FileName } from './c-string.ts';
+export { check, errno, result, type SysResult } from './errno.ts';
+export {
+  cloneFile,
+  copyFileRange,
+  fallocate,
+  ftruncate,
+  seekData,
+  seekHole,
+  syncfs,
+  tryLock,
+  unlock,
+} from './file-data.ts';
+export {
+  close,
+  fchmod,
+  fchmodat,
+  fchown,
+  fchownat,
+  futimens,
+  linkat,
+  makeDevice,
+  mkdirat,
+  mknodat,
+  openat,
+  openat2,
+  openFlags,
+  readlinkat,
+  renameat2,
+  resolveFlags,
+  rmdirat,
+  symlinkat,
+  unlinkat,
+  utimensat,
+} from './files.ts';
+export { type FolderEntry, listFolder } from './folders.ts';
+export { type FileStat, fileType, statAt, statFd, type TimeSpec } from './stat.ts';
+export { getXattr, listXattrs, pathBelow, removeXattr, setXattr, type XattrTarget } from './xattrs.ts';
