@@ -1,1 +1,9 @@
+export { contentSchema } from './schema.ts';
+export {
+  type ContentProblem,
+  type ContentReport,
+  type ContentStoreOptions,
+  type FileContentStore,
+  openContentStore,
+} from './store.ts';
 export type * from './types.ts';
