@@ -1,0 +1,75 @@
+import { RegistryError } from '../errors.ts';
+import { checkDigest } from '../names.ts';
+import { matchesEtag, parseRange } from './ranges.ts';
+import type { Handler } from './services.ts';
+
+// A blob of this size is read at once: a stream costs more than the read.
+const smallBytes = 16 * 1024;
+
+/** GET and HEAD of a blob, whole or a range of it. spec.md#pulling-blobs. */
+export const getBlob: Handler = async (exchange, { metadata, storage, recentlyUsed }) => {
+  const { name, reference } = exchange.route;
+  const digest = checkDigest(reference);
+  const blob = await metadata.blob(name, digest);
+  if (!blob) throw new RegistryError('BLOB_UNKNOWN', { detail: { digest } });
+  recentlyUsed.add(digest);
+  const etag = `"${digest}"`;
+  const headers = [
+    'Content-Type',
+    'application/octet-stream',
+    'Docker-Content-Digest',
+    digest,
+    'Etag',
+    etag,
+    'Accept-Ranges',
+    'bytes',
+    'Cache-Control',
+    'max-age=31536000',
+  ];
+  if (matchesEtag(exchange.header('if-none-match'), etag)) return exchange.send(304, headers);
+  if (exchange.request.method === 'HEAD') {
+    return exchange.send(200, [...headers, 'Content-Length', String(blob.size)]);
+  }
+  const ifRange = exchange.header('if-range');
+  const range =
+    ifRange === undefined || ifRange === etag ? parseRange(exchange.header('range'), blob.size) : undefined;
+  if (range === 'unsatisfiable') {
+    throw new RegistryError('RANGE_INVALID', {
+      message: 'requested range not satisfiable',
+      headers: { 'Content-Range': `bytes */${blob.size}` },
+    });
+  }
+  const { start, end } = range ?? { start: 0, end: blob.size };
+  const status = range ? 206 : 200;
+  if (range) headers.push('Content-Range', `bytes ${start}-${end - 1}/${blob.size}`);
+  if (end === start) return exchange.send(status, headers, '');
+  const source = await storage.read(digest, { start, end });
+  if (end - start > smallBytes) return await exchange.stream(status, headers, end - start, source);
+  const chunks: Buffer[] = [];
+  for await (const chunk of source) chunks.push(chunk as Buffer);
+  exchange.send(status, headers, Buffer.concat(chunks));
+};
+
+/** Takes a blob out of a repository. spec.md#deleting-blobs. */
+export const deleteBlob: Handler = async (exchange, { metadata, deleteEnabled }) => {
+  if (!deleteEnabled) throw deletesAreDisabled();
+  const { name, reference } = exchange.route;
+  const digest = checkDigest(reference);
+  const deletion = await metadata.removeBlob(name, digest);
+  if (deletion === 'unknown') throw new RegistryError('BLOB_UNKNOWN', { detail: { digest } });
+  if (deletion === 'referenced') {
+    throw new RegistryError('DENIED', {
+      status: 405,
+      message: 'a manifest of this repository needs the blob: delete the manifest first',
+      detail: { digest },
+    });
+  }
+  exchange.send(202, ['Docker-Content-Digest', digest]);
+};
+
+/** 405 with the setting that allows it. */
+export function deletesAreDisabled(): RegistryError {
+  return new RegistryError('UNSUPPORTED', {
+    message: 'the operation is unsupported: deleting is off (storage.delete.enabled)',
+  });
+}

@@ -1,0 +1,148 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Logger } from 'pino';
+import type { AccessControl, Action, Identity, Resource } from '../auth/access-control.ts';
+import { errorBody, RegistryError } from '../errors.ts';
+import { checkRepositoryName } from '../names.ts';
+import { Exchange, type HeaderList } from './exchange.ts';
+import { findRoute, type Route } from './router.ts';
+import { type Operation, routes } from './routes.ts';
+import type { Services } from './services.ts';
+
+/** What one registry's HTTP face is made of. */
+export interface DispatchParts {
+  readonly services: Services;
+  readonly access: AccessControl;
+  readonly logger: Logger;
+  readonly accessLog: boolean;
+  readonly readOnly: boolean;
+  readonly commonHeaders: HeaderList;
+}
+
+const baseResource: Resource = { type: 'registry', name: 'base' };
+const catalogResource: Resource = { type: 'registry', name: 'catalog' };
+const noRoute: Route = { kind: 'base', name: '', reference: '' };
+
+/** Answers one request: route, name, access, handler; then the access log. Never rejects. */
+export async function dispatch(
+  parts: DispatchParts,
+  request: IncomingMessage,
+  response: ServerResponse,
+  awaitsContinue: boolean,
+): Promise<void> {
+  const startedAt = performance.now();
+  const remote = request.socket.remoteAddress;
+  const url = request.url ?? '/';
+  const mark = url.indexOf('?');
+  const path = mark < 0 ? url : url.slice(0, mark);
+  const route = findRoute(path);
+  const search = mark < 0 ? '' : url.slice(mark + 1);
+  const open = (identity: Identity): Exchange =>
+    new Exchange(request, response, {
+      route: route ?? noRoute,
+      search,
+      identity,
+      require: (resource, action) => requireAccess(parts.access, identity, resource, action),
+      commonHeaders: parts.commonHeaders,
+      awaitsContinue,
+    });
+  let exchange: Exchange | undefined;
+  let failure: RegistryError | undefined;
+  try {
+    exchange = open(await parts.access.identify(request.headers));
+    await answer(parts, exchange, route);
+  } catch (error) {
+    failure = RegistryError.from(error);
+    exchange ??= open({ name: undefined });
+    sendFailure(exchange, failure);
+  }
+  logRequest(parts, exchange, { url, remote, failure, milliseconds: performance.now() - startedAt });
+}
+
+async function answer(parts: DispatchParts, exchange: Exchange, route: Route | undefined): Promise<void> {
+  if (!route) {
+    throw new RegistryError('NAME_UNKNOWN', { message: 'no such endpoint' });
+  }
+  const operation = findOperation(route, exchange.request.method ?? '');
+  if (route.kind !== 'base' && route.kind !== 'catalog') checkRepositoryName(route.name);
+  await exchange.require(resourceOf(route), operation.action);
+  if (operation.writes && parts.readOnly) {
+    throw new RegistryError('UNSUPPORTED', { message: 'the registry is read-only' });
+  }
+  await operation.handler(exchange, parts.services);
+}
+
+function findOperation(route: Route, method: string): Operation {
+  const operations = routes[route.kind];
+  const operation = Object.hasOwn(operations, method)
+    ? operations[method as keyof typeof operations]
+    : undefined;
+  if (operation) return operation;
+  throw new RegistryError('UNSUPPORTED', { headers: { Allow: Object.keys(operations).join(', ') } });
+}
+
+function resourceOf(route: Route): Resource {
+  if (route.kind === 'base') return baseResource;
+  if (route.kind === 'catalog') return catalogResource;
+  return { type: 'repository', name: route.name };
+}
+
+/** The one question to access control. @throws RegistryError `UNAUTHORIZED` with a challenge, or `DENIED` */
+async function requireAccess(
+  access: AccessControl,
+  identity: Identity,
+  resource: Resource,
+  action: Action,
+): Promise<void> {
+  const decision = await access.decide(identity, resource, action);
+  if (decision.allowed) return;
+  const detail = { type: resource.type, name: resource.name, action };
+  if (decision.challenge === undefined) throw new RegistryError('DENIED', { detail });
+  throw new RegistryError('UNAUTHORIZED', { detail, headers: { 'WWW-Authenticate': decision.challenge } });
+}
+
+function sendFailure(exchange: Exchange, failure: RegistryError): void {
+  const { response } = exchange;
+  if (response.headersSent || response.destroyed) {
+    // The head is out: cutting the connection is the only way to say that the body is not whole.
+    response.destroy();
+    return;
+  }
+  const { ociCode: code, message, detail, status } = failure;
+  const headers = Object.entries(failure.headers).flat();
+  const body = errorBody([{ code, message, ...(detail === undefined ? {} : { detail }) }]);
+  exchange.send(status, ['Content-Type', 'application/json; charset=utf-8', ...headers], body);
+}
+
+function logRequest(
+  { logger, accessLog }: DispatchParts,
+  exchange: Exchange,
+  facts: {
+    readonly url: string;
+    readonly remote: string | undefined;
+    readonly failure: RegistryError | undefined;
+    readonly milliseconds: number;
+  },
+): void {
+  const { request, response } = exchange;
+  const { failure } = facts;
+  const gone =
+    failure !== undefined && (request.destroyed || response.destroyed) && !response.writableFinished;
+  const status = gone ? 499 : response.statusCode;
+  if (failure && failure.status >= 500 && !gone) {
+    logger.error({ err: failure.cause ?? failure, method: request.method, url: facts.url }, 'request failed');
+  }
+  if (!accessLog) return;
+  logger.info(
+    {
+      method: request.method,
+      url: facts.url,
+      status,
+      bytes: exchange.sentBytes,
+      ms: Math.round(facts.milliseconds * 100) / 100,
+      remote: facts.remote,
+      agent: request.headers['user-agent'],
+      ...(failure ? { code: failure.code } : {}),
+    },
+    'request',
+  );
+}

@@ -1,0 +1,150 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { Action, Identity, Resource } from '../auth/access-control.ts';
+import type { RegistryError } from '../errors.ts';
+import type { Route } from './router.ts';
+
+/** Header names and values in turn, as node's writeHead takes them fastest. */
+export type HeaderList = readonly string[];
+
+// A body that nobody wants is read to here, so that the client gets to read the answer before the connection ends.
+const lingerBytes = 16 * 1024 * 1024;
+const lingerMs = 5000;
+// Less than this is cheaper to swallow than a new connection.
+const swallowBytes = 64 * 1024;
+
+/** One request and its answer. */
+export class Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly route: Route;
+  readonly identity: Identity;
+  /** Throws unless this client may do this; for what the route's own check does not cover. */
+  readonly require: (resource: Resource, action: Action) => void | Promise<void>;
+  readonly #commonHeaders: HeaderList;
+  readonly #search: string;
+  #query: URLSearchParams | undefined;
+  #awaitsContinue: boolean;
+  /** Body bytes sent. */
+  sentBytes = 0;
+
+  constructor(
+    request: IncomingMessage,
+    response: ServerResponse,
+    parts: {
+      readonly route: Route;
+      readonly search: string;
+      readonly identity: Identity;
+      readonly require: Exchange['require'];
+      readonly commonHeaders: HeaderList;
+      readonly awaitsContinue: boolean;
+    },
+  ) {
+    this.request = request;
+    this.response = response;
+    this.route = parts.route;
+    this.identity = parts.identity;
+    this.require = parts.require;
+    this.#search = parts.search;
+    this.#commonHeaders = parts.commonHeaders;
+    this.#awaitsContinue = parts.awaitsContinue;
+  }
+
+  get query(): URLSearchParams {
+    this.#query ??= new URLSearchParams(this.#search);
+    return this.#query;
+  }
+
+  /** One header, by its lower-case name. */
+  header(name: string): string | undefined {
+    const value = this.request.headers[name];
+    return Array.isArray(value) ? value.join(', ') : value;
+  }
+
+  /** The body as it arrives. Tells a client that asked first (Expect: 100-continue) to send it. */
+  body(): AsyncIterable<Uint8Array> {
+    if (this.#awaitsContinue) {
+      this.#awaitsContinue = false;
+      this.response.writeContinue();
+    }
+    // Without this, leaving the loop early would destroy the socket, and the answer with it.
+    return this.request.iterator({ destroyOnReturn: false });
+  }
+
+  /** The whole body. @throws RegistryError 413 above `limit` bytes, before reading where Content-Length tells. */
+  async readBody(limit: number, tooLarge: () => RegistryError): Promise<Buffer> {
+    if (Number(this.header('content-length') ?? 0) > limit) throw tooLarge();
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    for await (const chunk of this.body()) {
+      size += chunk.length;
+      if (size > limit) throw tooLarge();
+      chunks.push(chunk);
+    }
+    return chunks.length === 1 ? Buffer.from(chunks[0] as Uint8Array) : Buffer.concat(chunks);
+  }
+
+  /** Answers with a body in memory; for HEAD, with its head only. */
+  send(status: number, headers: HeaderList, body?: string | Uint8Array): void {
+    const { request, response } = this;
+    if (response.headersSent || response.destroyed) return;
+    const head = [...this.#commonHeaders, ...headers];
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+    if (status !== 204 && status !== 304 && !headers.includes('Content-Length')) {
+      head.push('Content-Length', String(bytes?.length ?? 0));
+    }
+    const content = request.method === 'HEAD' ? undefined : bytes;
+    this.sentBytes = content?.length ?? 0;
+    if (this.#hasUnreadBody()) {
+      this.#sendAndLinger(status, head, content);
+      return;
+    }
+    response.writeHead(status, head);
+    response.end(content);
+  }
+
+  /** Answers with a stream, and waits until it is sent. */
+  async stream(status: number, headers: HeaderList, length: number, source: Readable): Promise<void> {
+    const { response } = this;
+    response.writeHead(status, [...this.#commonHeaders, ...headers, 'Content-Length', String(length)]);
+    this.sentBytes = length;
+    await pipeline(source, response);
+  }
+
+  #hasUnreadBody(): boolean {
+    const { request } = this;
+    if (request.complete || request.method === 'GET' || request.method === 'HEAD') return false;
+    if (request.headers['transfer-encoding'] !== undefined) return true;
+    const length = Number(request.headers['content-length'] ?? 0);
+    return length > (this.#awaitsContinue ? 0 : swallowBytes);
+  }
+
+  /**
+   * Sends the answer whole and only then ends the connection: closing while the peer still sends makes the kernel
+   * reset it, and the answer is lost (RFC 9112 section 9.6).
+   */
+  #sendAndLinger(status: number, head: readonly string[], content: Uint8Array | undefined): void {
+    const { request, response } = this;
+    response.writeHead(status, [...head, 'Connection', 'close']);
+    if (content && content.length > 0) response.write(content);
+    else response.flushHeaders();
+    let swallowed = 0;
+    const timer = setTimeout(() => request.socket.destroy(), lingerMs);
+    timer.unref();
+    const end = (): void => {
+      clearTimeout(timer);
+      response.end();
+    };
+    request.on('data', (chunk: Buffer) => {
+      swallowed += chunk.length;
+      if (swallowed > lingerBytes) request.socket.destroy();
+    });
+    request.once('end', end);
+    request.once('close', end);
+    request.on('error', () => undefined);
+    // A client that waits for 100-continue sends nothing after a final answer: it closes.
+    if (this.#awaitsContinue) response.end();
+    else request.resume();
+  }
+}

@@ -1,0 +1,97 @@
+import { RegistryError } from '../errors.ts';
+import { maxManifestBytes, readManifest } from '../manifests/document.ts';
+import { isTag, parseManifestReference } from '../names.ts';
+import { deletesAreDisabled } from './blobs.ts';
+import { matchesEtag } from './ranges.ts';
+import type { Handler, Services } from './services.ts';
+
+// spec.md asks for ten at least.
+const maxTagsPerPush = 100;
+
+/** GET and HEAD by tag or digest. spec.md#pulling-manifests. */
+export const getManifest: Handler = async (exchange, { metadata }) => {
+  const { name, reference } = exchange.route;
+  const target = parseManifestReference(reference);
+  const record =
+    'tag' in target
+      ? await metadata.manifestByTag(name, target.tag)
+      : await metadata.manifestByDigest(name, target.digest);
+  if (!record) throw await unknownManifest(metadata, name, reference);
+  const etag = `"${record.digest}"`;
+  const headers = [
+    'Content-Type',
+    record.mediaType,
+    'Docker-Content-Digest',
+    record.digest,
+    'Etag',
+    etag,
+    'Content-Length',
+    String(record.size),
+  ];
+  if (matchesEtag(exchange.header('if-none-match'), etag)) return exchange.send(304, headers.slice(0, 6));
+  if (exchange.request.method === 'HEAD') return exchange.send(200, headers);
+  const content = await metadata.manifestContent(name, record.digest);
+  if (!content) throw await unknownManifest(metadata, name, reference);
+  exchange.send(200, headers, content);
+};
+
+/** PUT by tag or digest, with further tags as `tag` parameters. spec.md#pushing-manifests. */
+export const putManifest: Handler = async (exchange, { metadata }) => {
+  const { name, reference } = exchange.route;
+  const target = parseManifestReference(reference);
+  const tags = 'tag' in target ? [target.tag] : readTags(exchange.query);
+  const bytes = await exchange.readBody(maxManifestBytes, tooLarge);
+  const expected = 'digest' in target ? target.digest : undefined;
+  const manifest = readManifest(bytes, exchange.header('content-type'), expected);
+  await metadata.putManifest(name, manifest, tags);
+  exchange.send(201, [
+    'Location',
+    `/v2/${name}/manifests/${manifest.digest}`,
+    'Docker-Content-Digest',
+    manifest.digest,
+    ...(manifest.subject ? ['OCI-Subject', manifest.subject] : []),
+    ...('digest' in target && tags.length > 0 ? ['OCI-Tag', tags.join(', ')] : []),
+  ]);
+};
+
+/** DELETE of a tag, or of a manifest with all its tags. spec.md#content-management. */
+export const deleteManifest: Handler = async (exchange, { metadata, deleteEnabled }) => {
+  if (!deleteEnabled) throw deletesAreDisabled();
+  const { name, reference } = exchange.route;
+  const target = parseManifestReference(reference);
+  const deletion =
+    'tag' in target
+      ? await metadata.removeTag(name, target.tag)
+      : await metadata.removeManifest(name, target.digest);
+  if (deletion !== 'deleted') throw await unknownManifest(metadata, name, reference);
+  exchange.send(202, []);
+};
+
+function readTags(query: URLSearchParams): string[] {
+  const tags = [...new Set(query.getAll('tag'))];
+  if (tags.length > maxTagsPerPush) {
+    throw new RegistryError('TAG_INVALID', { status: 414, message: `more than ${maxTagsPerPush} tags` });
+  }
+  for (const tag of tags) {
+    if (!isTag(tag)) {
+      throw new RegistryError('TAG_INVALID', { message: 'invalid tag', detail: { tag: tag.slice(0, 300) } });
+    }
+  }
+  return tags;
+}
+
+function tooLarge(): RegistryError {
+  return new RegistryError('MANIFEST_INVALID', {
+    status: 413,
+    message: `manifest invalid: larger than ${maxManifestBytes} bytes`,
+  });
+}
+
+async function unknownManifest(
+  metadata: Services['metadata'],
+  name: string,
+  reference: string,
+): Promise<RegistryError> {
+  if (!(await metadata.hasRepository(name))) return new RegistryError('NAME_UNKNOWN', { detail: { name } });
+  return new RegistryError('MANIFEST_UNKNOWN', { detail: { name, reference } });
+}

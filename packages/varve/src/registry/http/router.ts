@@ -1,0 +1,56 @@
+/** What a path of the distribution API names (spec.md#endpoints). */
+export type RouteKind =
+  | 'base'
+  | 'catalog'
+  | 'tags'
+  | 'manifest'
+  | 'blob'
+  | 'uploads'
+  | 'upload'
+  | 'referrers';
+
+export interface Route {
+  readonly kind: RouteKind;
+  /** The repository; empty for `base` and `catalog`. Not checked. */
+  readonly name: string;
+  /** The last segment: tag, digest or upload id. Not checked. */
+  readonly reference: string;
+}
+
+const prefix = '/v2/';
+const none = { name: '', reference: '' };
+
+/**
+ * Finds the route of a path. Names have slashes, so the path is read from its end: the last segment never has one,
+ * and what stands before it tells the kind. Returns undefined for a path that is no part of the API.
+ */
+export function findRoute(rawPath: string): Route | undefined {
+  if (rawPath === '/v2/' || rawPath === '/v2') return { kind: 'base', ...none };
+  const path = rawPath.includes('%') ? decode(rawPath) : rawPath;
+  if (!path?.startsWith(prefix)) return undefined;
+  if (path === '/v2/_catalog') return { kind: 'catalog', ...none };
+  const slash = path.lastIndexOf('/');
+  const reference = path.slice(slash + 1);
+  const before = path.slice(prefix.length, slash);
+  const named = (kind: RouteKind, marker: string, last = reference): Route => ({
+    kind,
+    name: before.slice(0, -marker.length),
+    reference: last,
+  });
+  if (before.endsWith('/manifests')) return named('manifest', '/manifests');
+  if (before.endsWith('/blobs/uploads')) {
+    return named(reference === '' ? 'uploads' : 'upload', '/blobs/uploads');
+  }
+  if (before.endsWith('/blobs')) return named(reference === 'uploads' ? 'uploads' : 'blob', '/blobs');
+  if (before.endsWith('/referrers')) return named('referrers', '/referrers');
+  if (reference === 'list' && before.endsWith('/tags')) return named('tags', '/tags', '');
+  return undefined;
+}
+
+function decode(path: string): string | undefined {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return undefined;
+  }
+}

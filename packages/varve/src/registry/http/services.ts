@@ -1,0 +1,17 @@
+import type { RecentlyUsed } from '../gc/index.ts';
+import type { MetadataStore } from '../metadata/index.ts';
+import type { RegistryStorage } from '../storage/index.ts';
+import type { Uploads } from '../uploads/index.ts';
+import type { Exchange } from './exchange.ts';
+
+/** What the handlers work with. */
+export interface Services {
+  readonly metadata: MetadataStore;
+  readonly storage: RegistryStorage;
+  readonly uploads: Uploads;
+  readonly recentlyUsed: RecentlyUsed;
+  readonly deleteEnabled: boolean;
+}
+
+/** Answers one exchange, or throws a RegistryError. */
+export type Handler = (exchange: Exchange, services: Services) => void | Promise<void>;

@@ -1,0 +1,21 @@
+export {
+  type AccessControl,
+  type Action,
+  type Decision,
+  type Identity,
+  openAccess,
+  type Resource,
+} from './auth/access-control.ts';
+export {
+  type CheckedConfig,
+  type ConfigProblem,
+  checkConfig,
+  formatProblem,
+  loadConfig,
+  type RegistryConfig,
+  type RegistryConfigInput,
+} from './config/index.ts';
+export { RegistryError, type RegistryErrorCode, registryErrorCodes } from './errors.ts';
+export type { CollectOptions, CollectReport } from './gc/index.ts';
+export { type Registry, type RegistryOptions, startRegistry } from './start.ts';
+export type { RegistryStorage, StoredBlob, StoredUpload, WriteSession } from './storage/index.ts';

@@ -1,0 +1,12 @@
+export { SqliteMetadata } from './sqlite-metadata.ts';
+export type {
+  Awaitable,
+  BlobRecord,
+  Deletion,
+  GarbageRecords,
+  ManifestContent,
+  ManifestRecord,
+  MetadataStore,
+  NewManifest,
+  Page,
+} from './types.ts';

@@ -1,0 +1,175 @@
+import type { Descriptor, Digest } from '../../oci/index.ts';
+import type { State } from '../../state/index.ts';
+import { RegistryError } from '../errors.ts';
+import type { Blobs } from './blobs.ts';
+import type { Deletion, ManifestRecord, NewManifest, Page } from './types.ts';
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** Rows of manifests, their tags and what they name. The writing ones run inside a transaction. */
+export class Manifests {
+  readonly #state: State;
+  readonly #blobs: Blobs;
+
+  constructor(state: State, blobs: Blobs) {
+    this.#state = state;
+    this.#blobs = blobs;
+  }
+
+  byTag(repositoryId: number, tag: string): ManifestRecord | undefined {
+    return record(
+      this.#state
+        .prepare(
+          `SELECT m.digest, m.media_type, m.size FROM registry_tags t
+           JOIN registry_manifests m ON m.id = t.manifest_id
+           WHERE t.repository_id = ? AND t.name = ?`,
+        )
+        .get(repositoryId, tag),
+    );
+  }
+
+  byDigest(repositoryId: number, digest: Digest): ManifestRecord | undefined {
+    return record(
+      this.#state
+        .prepare(
+          'SELECT digest, media_type, size FROM registry_manifests WHERE repository_id = ? AND digest = ?',
+        )
+        .get(repositoryId, digest),
+    );
+  }
+
+  content(repositoryId: number, digest: Digest): Uint8Array | undefined {
+    const row = this.#state
+      .prepare('SELECT content FROM registry_manifests WHERE repository_id = ? AND digest = ?')
+      .get(repositoryId, digest);
+    return row?.['content'] as Uint8Array | undefined;
+  }
+
+  put(repositoryId: number, manifest: NewManifest, tags: readonly string[]): void {
+    const blobIds = this.#requireBlobs(repositoryId, manifest);
+    const id = this.#insert(repositoryId, manifest, blobIds);
+    const tagged = this.#state.prepare(
+      `INSERT INTO registry_tags (repository_id, name, manifest_id, updated_at) VALUES (?, ?, ?, ?)
+       ON CONFLICT (repository_id, name) DO UPDATE
+       SET manifest_id = excluded.manifest_id, updated_at = excluded.updated_at`,
+    );
+    for (const tag of tags) tagged.run(repositoryId, tag, id, Date.now());
+  }
+
+  remove(repositoryId: number, digest: Digest): Deletion {
+    const { changes } = this.#state
+      .prepare('DELETE FROM registry_manifests WHERE repository_id = ? AND digest = ?')
+      .run(repositoryId, digest);
+    return Number(changes) > 0 ? 'deleted' : 'unknown';
+  }
+
+  removeTag(repositoryId: number, tag: string): Deletion {
+    const { changes } = this.#state
+      .prepare('DELETE FROM registry_tags WHERE repository_id = ? AND name = ?')
+      .run(repositoryId, tag);
+    return Number(changes) > 0 ? 'deleted' : 'unknown';
+  }
+
+  tags(repositoryId: number, page: Page): string[] {
+    return this.#state
+      .prepare('SELECT name FROM registry_tags WHERE repository_id = ? AND name > ? ORDER BY name LIMIT ?')
+      .all(repositoryId, page.after ?? '', page.limit)
+      .map((row) => String(row['name']));
+  }
+
+  referrers(
+    repositoryId: number,
+    subject: Digest,
+    page: Page & { readonly artifactType?: string | undefined },
+  ): Descriptor[] {
+    const rows = this.#state
+      .prepare(
+        `SELECT digest, media_type, size, artifact_type, annotations FROM registry_manifests
+         WHERE repository_id = ?1 AND subject = ?2 AND digest > ?3 AND (?4 IS NULL OR artifact_type = ?4)
+         ORDER BY digest LIMIT ?5`,
+      )
+      .all(repositoryId, subject, page.after ?? '', page.artifactType ?? null, page.limit);
+    return rows.map((row) => ({
+      mediaType: String(row['media_type']),
+      digest: String(row['digest']) as Digest,
+      size: Number(row['size']),
+      ...(row['artifact_type'] === null ? {} : { artifactType: String(row['artifact_type']) }),
+      ...(row['annotations'] === null
+        ? {}
+        : { annotations: JSON.parse(String(row['annotations'])) as Record<string, string> }),
+    }));
+  }
+
+  #requireBlobs(repositoryId: number, manifest: NewManifest): number[] {
+    const missing: Digest[] = [];
+    const ids: number[] = [];
+    for (const { digest, size } of manifest.blobs) {
+      const blob = this.#blobs.find(repositoryId, digest);
+      if (!blob) missing.push(digest);
+      else if (size !== undefined && size !== blob.size) {
+        throw new RegistryError('SIZE_INVALID', {
+          message: `the manifest says ${size} bytes of a blob of ${blob.size}`,
+          detail: { digest, size, stored: blob.size },
+        });
+      } else ids.push(blob.id);
+    }
+    if (missing.length > 0) {
+      throw new RegistryError('MANIFEST_BLOB_UNKNOWN', {
+        detail: missing.slice(0, 100).map((digest) => ({ digest })),
+      });
+    }
+    for (const digest of manifest.optionalBlobs) ids.push(this.#blobs.idOrCreate(digest));
+    return ids;
+  }
+
+  #insert(repositoryId: number, manifest: NewManifest, blobIds: readonly number[]): number {
+    const existing = this.#state
+      .prepare('SELECT id FROM registry_manifests WHERE repository_id = ? AND digest = ?')
+      .get(repositoryId, manifest.digest);
+    // The same bytes name the same things, so a second push changes the media type and the time only.
+    if (existing) {
+      const id = Number(existing['id']);
+      this.#state
+        .prepare('UPDATE registry_manifests SET media_type = ?, pushed_at = ? WHERE id = ?')
+        .run(manifest.mediaType, Date.now(), id);
+      return id;
+    }
+    const { lastInsertRowid } = this.#state
+      .prepare(
+        `INSERT INTO registry_manifests
+         (repository_id, digest, media_type, size, pushed_at, subject, artifact_type, annotations, content)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      )
+      .run(
+        repositoryId,
+        manifest.digest,
+        manifest.mediaType,
+        manifest.size,
+        Date.now(),
+        manifest.subject ?? null,
+        manifest.artifactType ?? null,
+        manifest.subject && manifest.annotations ? JSON.stringify(manifest.annotations) : null,
+        manifest.bytes,
+      );
+    const id = Number(lastInsertRowid);
+    const names = this.#state.prepare(
+      'INSERT INTO registry_manifest_blobs (manifest_id, blob_id, repository_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+    );
+    for (const blobId of blobIds) names.run(id, blobId, repositoryId);
+    const parent = this.#state.prepare(
+      'INSERT INTO registry_manifest_children (manifest_id, child, repository_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+    );
+    for (const child of manifest.children) parent.run(id, child, repositoryId);
+    return id;
+  }
+}
+
+function record(row: Row | undefined): ManifestRecord | undefined {
+  return (
+    row && {
+      digest: String(row['digest']) as Digest,
+      mediaType: String(row['media_type']),
+      size: Number(row['size']),
+    }
+  );
+}

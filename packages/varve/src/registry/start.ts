@@ -1,0 +1,137 @@
+import { join, resolve } from 'node:path';
+import { type Logger, pino } from 'pino';
+import { KeyedLock, parseDuration, VarveError } from '../base/index.ts';
+import { type AccessControl, openAccess } from './auth/access-control.ts';
+import { configSchema, parseAddress, type RegistryConfig, type RegistryConfigInput } from './config/index.ts';
+import { type CollectOptions, type CollectReport, collectGarbage, RecentlyUsed } from './gc/index.ts';
+import { HttpServer } from './http/server.ts';
+import { SqliteMetadata } from './metadata/index.ts';
+import { FilesystemStorage, lockRoot } from './storage/filesystem/index.ts';
+import { Uploads } from './uploads/index.ts';
+
+/** What a registry is given besides its configuration. */
+export interface RegistryOptions {
+  /** Where the log goes; silent when absent. */
+  readonly logger?: Logger;
+  /** Who may do what; everyone everything when absent. */
+  readonly access?: AccessControl;
+}
+
+/** A running registry. */
+export interface Registry extends AsyncDisposable {
+  /** Where it listens. */
+  readonly address: { readonly host: string; readonly port: number };
+  /** `http://host:port`, of the loopback address when it listens on all. */
+  readonly url: string;
+  /** Removes what nothing needs, while it serves. */
+  collectGarbage(options?: CollectOptions): Promise<CollectReport>;
+  /** Drops abandoned uploads; returns how many. Done at the start and at an interval, too. */
+  purgeUploads(): Promise<number>;
+  /** Stops: no new requests, the running ones end or are cut after `http.draintimeout`, the records are closed. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a registry of the OCI distribution API 1.1. With no configuration it listens on 127.0.0.1:5000, is open, and
+ * keeps everything under /var/lib/varve/registry.
+ * @throws VarveError `invalid` (`CONFIG_INVALID`), `conflict` (`ROOT_IN_USE`), `unavailable` (`LISTEN_FAILED`)
+ */
+export async function startRegistry(
+  input: RegistryConfigInput = {},
+  options: RegistryOptions = {},
+): Promise<Registry> {
+  const config = validConfig(input);
+  const logger = options.logger ?? pino({ level: 'silent' });
+  const root = resolve(config.storage.filesystem.rootdirectory);
+  await using resources = new AsyncDisposableStack();
+  resources.use(lockRoot(root));
+  const storage = await FilesystemStorage.open(root);
+  resources.defer(() => storage.close());
+  const metadata = new SqliteMetadata(join(root, 'registry.db'));
+  resources.defer(() => metadata.close());
+
+  const blobTurns = new KeyedLock();
+  const recentlyUsed = new RecentlyUsed();
+  const uploads = new Uploads(storage, metadata, blobTurns);
+  const purging = config.storage.maintenance.uploadpurging;
+  const purgeUploads = (atStart = false): Promise<number> =>
+    uploads.purge(Date.now() - milliseconds(purging.age), { atStart });
+  if (purging.enabled) {
+    const purged = await purgeUploads(true);
+    if (purged > 0) logger.info({ purged }, 'dropped abandoned uploads');
+    resources.use(repeatEvery(milliseconds(purging.interval), logger, () => purgeUploads()));
+  }
+
+  const server = new HttpServer(
+    {
+      services: { metadata, storage, uploads, recentlyUsed, deleteEnabled: config.storage.delete.enabled },
+      access: options.access ?? openAccess,
+      logger,
+      accessLog: !config.log.accesslog.disabled,
+      readOnly: config.storage.maintenance.readonly.enabled,
+      commonHeaders: commonHeaders(config),
+    },
+    {
+      maxRequests: config.http.maxrequests,
+      maxConnections: config.http.maxconnections,
+      idleTimeoutMs: milliseconds(config.http.idletimeout),
+    },
+  );
+  const { host, port } = parseAddress(config.http.addr) ?? { host: '127.0.0.1', port: 5000 };
+  const bound = await server.listen(host, port);
+  resources.defer(() => server.drain(milliseconds(config.http.draintimeout)));
+  const url = urlOf(bound.address, bound.port);
+  logger.info({ url, root, storage: storage.name }, 'registry listening');
+
+  const owned = resources.move();
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => (closing ??= owned.disposeAsync());
+  return {
+    address: { host: bound.address, port: bound.port },
+    url,
+    collectGarbage: (collect) => collectGarbage({ storage, metadata, recentlyUsed, blobTurns }, collect),
+    purgeUploads: () => purgeUploads(),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+function validConfig(input: RegistryConfigInput): RegistryConfig {
+  const result = configSchema.safeParse(input);
+  if (result.success) return result.data;
+  const message = result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('\n');
+  throw new VarveError('invalid', 'CONFIG_INVALID', message);
+}
+
+function milliseconds(duration: string): number {
+  return parseDuration(duration) / 1e6;
+}
+
+function commonHeaders(config: RegistryConfig): string[] {
+  const headers = ['Docker-Distribution-Api-Version', 'registry/2.0', 'X-Content-Type-Options', 'nosniff'];
+  for (const [name, values] of Object.entries(config.http.headers)) {
+    if (name.toLowerCase() === 'x-content-type-options') continue;
+    for (const value of values) headers.push(name, value);
+  }
+  return headers;
+}
+
+function urlOf(address: string, port: number): string {
+  if (address === '::' || address === '0.0.0.0') return `http://127.0.0.1:${port}`;
+  return address.includes(':') ? `http://[${address}]:${port}` : `http://${address}:${port}`;
+}
+
+// setInterval takes no more than 2^31 - 1 ms, and takes 1 ms instead.
+const maxTimerMs = 2 ** 31 - 1;
+
+function repeatEvery(intervalMs: number, logger: Logger, work: () => Promise<unknown>): Disposable {
+  const timer = setInterval(
+    () =>
+      void work().catch((error: unknown) =>
+        logger.error({ err: error }, 'dropping abandoned uploads failed'),
+      ),
+    Math.min(Math.max(intervalMs, 1000), maxTimerMs),
+  );
+  timer.unref();
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}

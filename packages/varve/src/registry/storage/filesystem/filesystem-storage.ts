@@ -1,0 +1,136 @@
+import { constants } from 'node:fs';
+import { mkdir, open, opendir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { VarveError } from '../../../base/index.ts';
+import type { ByteRange } from '../../../content/index.ts';
+import { type Digest, digestAlgorithm, digestHex, isDigest } from '../../../oci/index.ts';
+import type { RegistryStorage, StoredBlob, StoredUpload, WriteSession } from '../types.ts';
+import { FileWriteSession, syncFolder, type UploadPaths } from './write-session.ts';
+
+const uploadId = /^[0-9a-zA-Z-]{1,64}$/;
+const readChunkBytes = 256 * 1024;
+
+/**
+ * Blobs as files of one folder on a local file system:
+ * ```
+ * blobs/<algorithm>/<first two digits>/<hex>    whole and durable, or absent
+ * uploads/<id>                                  bytes so far
+ * uploads/<id>.note                             what a resumable upload belongs to
+ * ```
+ */
+export class FilesystemStorage implements RegistryStorage {
+  readonly name = 'filesystem';
+  readonly #root: string;
+
+  private constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** @param root created when missing, with mode 0750. */
+  static async open(root: string): Promise<FilesystemStorage> {
+    for (const folder of ['blobs', 'uploads']) {
+      await mkdir(join(root, folder), { recursive: true, mode: 0o750 });
+    }
+    await syncFolder(root);
+    return new FilesystemStorage(root);
+  }
+
+  async stat(digest: Digest): Promise<StoredBlob | undefined> {
+    const info = await orAbsent(stat(this.#blobPath(digest)));
+    return info?.isFile() ? { digest, size: info.size, storedAt: info.mtimeMs } : undefined;
+  }
+
+  async read(digest: Digest, range: ByteRange = {}): Promise<Readable> {
+    const file = await orAbsent(open(this.#blobPath(digest), constants.O_RDONLY | constants.O_NOFOLLOW));
+    if (!file) throw new VarveError('not-found', 'BLOB_UNKNOWN', `no blob ${digest}`, { subject: digest });
+    return file.createReadStream({
+      start: range.start ?? 0,
+      ...(range.end === undefined ? {} : { end: range.end - 1 }),
+      highWaterMark: readChunkBytes,
+    });
+  }
+
+  async create(id: string, note = ''): Promise<WriteSession> {
+    const paths = this.#uploadPaths(id);
+    if (note !== '') await writeFile(paths.note, note, { flag: 'wx', mode: 0o640 });
+    return new FileWriteSession(id, note, paths, 0);
+  }
+
+  async resume(id: string): Promise<WriteSession | undefined> {
+    if (!uploadId.test(id)) return undefined;
+    const paths = this.#uploadPaths(id);
+    const note = await orAbsent(readFile(paths.note, 'utf8'));
+    if (!note) return undefined;
+    const data = await orAbsent(stat(paths.data));
+    return new FileWriteSession(id, note, paths, data?.size ?? 0);
+  }
+
+  async *uploads(): AsyncIterable<StoredUpload> {
+    const found = new Map<string, { updatedAt: number; resumable: boolean }>();
+    const folder = join(this.#root, 'uploads');
+    for await (const { name } of await opendir(folder)) {
+      const isNote = name.endsWith('.note');
+      const id = isNote ? name.slice(0, -'.note'.length) : name;
+      const info = await orAbsent(stat(join(folder, name)));
+      if (!info || !uploadId.test(id)) continue;
+      const upload = found.get(id) ?? { updatedAt: 0, resumable: false };
+      upload.updatedAt = Math.max(upload.updatedAt, info.mtimeMs);
+      upload.resumable ||= isNote;
+      found.set(id, upload);
+    }
+    for (const [id, upload] of found) yield { id, ...upload };
+  }
+
+  async abandon(id: string): Promise<void> {
+    await new FileWriteSession(id, '', this.#uploadPaths(id), 0).abort();
+  }
+
+  async delete(digest: Digest): Promise<boolean> {
+    const path = this.#blobPath(digest);
+    if (!(await orAbsent(stat(path)))) return false;
+    await rm(path, { force: true });
+    return true;
+  }
+
+  async *list(): AsyncIterable<StoredBlob> {
+    for (const algorithm of ['sha256', 'sha512']) {
+      const folder = join(this.#root, 'blobs', algorithm);
+      const shards = await orAbsent(opendir(folder));
+      if (!shards) continue;
+      for await (const shard of shards) {
+        for await (const entry of await opendir(join(folder, shard.name))) {
+          const digest = `${algorithm}:${entry.name}`;
+          const blob = isDigest(digest) ? await this.stat(digest) : undefined;
+          if (blob) yield blob;
+        }
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    // Nothing is held open between calls.
+  }
+
+  #blobPath(digest: Digest): string {
+    if (!isDigest(digest)) throw new VarveError('invalid', 'DIGEST_INVALID', 'invalid digest');
+    const hex = digestHex(digest);
+    return join(this.#root, 'blobs', digestAlgorithm(digest), hex.slice(0, 2), hex);
+  }
+
+  #uploadPaths(id: string): UploadPaths {
+    if (!uploadId.test(id)) throw new VarveError('invalid', 'BLOB_UPLOAD_INVALID', 'invalid upload id');
+    const data = join(this.#root, 'uploads', id);
+    return { data, note: `${data}.note`, blob: (digest) => this.#blobPath(digest) };
+  }
+}
+
+async function orAbsent<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
+  }
+}

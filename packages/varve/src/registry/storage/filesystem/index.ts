@@ -1,0 +1,2 @@
+export { FilesystemStorage } from './filesystem-storage.ts';
+export { lockRoot } from './root-lock.ts';

@@ -1,0 +1,1 @@
+export type { RegistryStorage, StoredBlob, StoredUpload, WriteSession } from './types.ts';

@@ -1,0 +1,80 @@
+import type { Readable } from 'node:stream';
+import type { ByteRange } from '../../content/index.ts';
+import type { Digest } from '../../oci/index.ts';
+
+/** A whole blob in storage. */
+export interface StoredBlob {
+  readonly digest: Digest;
+  readonly size: number;
+  /** When it was put there, milliseconds since 1970. */
+  readonly storedAt: number;
+}
+
+/** An unfinished upload in storage. */
+export interface StoredUpload {
+  readonly id: string;
+  /** The last write, milliseconds since 1970. */
+  readonly updatedAt: number;
+  /** False when it was created without a note: no request can come back to it. */
+  readonly resumable: boolean;
+}
+
+/**
+ * One unfinished blob. A session is used by one caller at a time; it does not hash, its caller does
+ * (`uploads/`), so that every backend verifies alike.
+ *
+ * Life: `create` -> `append`* -> (`close` -> `resume` -> `append`*)* -> `commit` | `abort`.
+ */
+export interface WriteSession {
+  readonly id: string;
+  /** What {@link RegistryStorage.create} was given; empty when nothing. */
+  readonly note: string;
+  /** Bytes accepted so far. After a crash it may be anything up to what was sent: the caller re-hashes. */
+  readonly offset: number;
+  /**
+   * Writes the chunks at the offset, with back-pressure. When `chunks` throws, what came before is kept, `offset`
+   * tells how much, and the error is passed on.
+   */
+  append(chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  /** What was appended so far, from the start. */
+  read(): AsyncIterable<Uint8Array>;
+  /**
+   * Makes the bytes the blob `digest`, which the caller has verified. When it returns, the blob survives power loss.
+   * A blob that was there is replaced by the same bytes, whole at every instant.
+   */
+  commit(digest: Digest): Promise<void>;
+  /** Releases what is held in memory and keeps the bytes. */
+  close(): Promise<void>;
+  /** Drops the bytes. */
+  abort(): Promise<void>;
+}
+
+/**
+ * Where a registry keeps its bytes: blobs by digest, and uploads by id. Records (repositories, tags, manifests) are
+ * not here but in `metadata/`. What it does not promise: an order of `list`, or that `list` sees a blob committed
+ * after it began.
+ */
+export interface RegistryStorage {
+  /** Name of the backend as in the configuration, e.g. `filesystem`. */
+  readonly name: string;
+  /** undefined when there is no such blob. */
+  stat(digest: Digest): Promise<StoredBlob | undefined>;
+  /** @throws VarveError `not-found` before the stream is returned. */
+  read(digest: Digest, range?: ByteRange): Promise<Readable>;
+  /** Starts an upload. @param id made by the caller, unique. @param note kept with it; without one it cannot be resumed. */
+  create(id: string, note?: string): Promise<WriteSession>;
+  /** undefined when there is no such upload, or it has no note. */
+  resume(id: string): Promise<WriteSession | undefined>;
+  uploads(): AsyncIterable<StoredUpload>;
+  /** Drops an upload that nobody has open. */
+  abandon(id: string): Promise<void>;
+  /** False when there was none. Readers that have it open read on. */
+  delete(digest: Digest): Promise<boolean>;
+  list(): AsyncIterable<StoredBlob>;
+  /** A URL from which a client may fetch the blob itself, for backends that can sign one. */
+  presign?(
+    digest: Digest,
+    options: { readonly method: 'GET' | 'HEAD'; readonly expiresIn: number },
+  ): Promise<URL>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,226 @@
+import { randomUUID } from 'node:crypto';
+import { KeyedLock } from '../../base/index.ts';
+import { type Digest, digestAlgorithm } from '../../oci/index.ts';
+import { RegistryError } from '../errors.ts';
+import type { BlobRecord, MetadataStore } from '../metadata/index.ts';
+import type { RegistryStorage, WriteSession } from '../storage/index.ts';
+import { exactly, type UploadBody } from './body.ts';
+import { type DigestAlgorithm, RunningHash } from './running-hash.ts';
+
+/** What an upload belongs to; kept with its bytes, so that it can be resumed after a restart or by another node. */
+interface UploadNote {
+  readonly repository: string;
+  readonly algorithm: DigestAlgorithm;
+}
+
+interface LiveUpload {
+  readonly note: UploadNote;
+  readonly session: WriteSession;
+  readonly hash: RunningHash;
+  /** The request that is writing now. */
+  writer: UploadBody | undefined;
+}
+
+// Beyond this the upload longest untouched is forgotten here; it is resumed from storage when it comes back.
+const maxLiveUploads = 4096;
+
+const emptyBody: UploadBody = { chunks: (async function* () {})(), stop: () => undefined };
+
+/**
+ * Blobs on their way in. The order is what makes a crash harmless: bytes to a file, hash checked, fsync, rename to
+ * the content's name, fsync of the folder, then the record; until the record is there, nobody sees the blob.
+ */
+export class Uploads {
+  readonly #storage: RegistryStorage;
+  readonly #metadata: MetadataStore;
+  readonly #live = new Map<string, LiveUpload>();
+  readonly #turns = new KeyedLock();
+  readonly #blobTurns: KeyedLock;
+
+  /** @param blobTurns shared with the collector: a blob is not committed and deleted at once. */
+  constructor(storage: RegistryStorage, metadata: MetadataStore, blobTurns: KeyedLock) {
+    this.#storage = storage;
+    this.#metadata = metadata;
+    this.#blobTurns = blobTurns;
+  }
+
+  /** Opens an upload. @returns its id */
+  async start(repository: string, algorithm: DigestAlgorithm = 'sha256'): Promise<string> {
+    const id = randomUUID();
+    const note: UploadNote = { repository, algorithm };
+    this.#remember(id, note, await this.#storage.create(id, JSON.stringify(note)));
+    return id;
+  }
+
+  /** Bytes received so far. @throws RegistryError `BLOB_UPLOAD_UNKNOWN` */
+  async offset(repository: string, id: string): Promise<number> {
+    return (await this.#find(repository, id)).session.offset;
+  }
+
+  /**
+   * Appends a chunk. @returns the bytes received so far, this chunk included
+   * @throws RegistryError `BLOB_UPLOAD_UNKNOWN`, `RANGE_INVALID` (416) when the chunk does not begin there.
+   */
+  async append(repository: string, id: string, body: UploadBody): Promise<number> {
+    const upload = await this.#find(repository, id);
+    return await this.#inTurn(id, upload, body, async () => {
+      await this.#receive(upload, body);
+      return upload.session.offset;
+    });
+  }
+
+  /**
+   * Takes the last chunk, if any, and makes the blob. A wrong digest ends the upload.
+   * @throws RegistryError as {@link append}, and `DIGEST_INVALID`
+   */
+  async finish(
+    repository: string,
+    id: string,
+    digest: Digest,
+    body: UploadBody = emptyBody,
+  ): Promise<BlobRecord> {
+    const upload = await this.#find(repository, id);
+    return await this.#inTurn(id, upload, body, async () => {
+      await this.#receive(upload, body);
+      this.#live.delete(id);
+      return await this.#commit(repository, upload.session, upload.hash, digest);
+    });
+  }
+
+  /** Drops an upload. @throws RegistryError `BLOB_UPLOAD_UNKNOWN` */
+  async cancel(repository: string, id: string): Promise<void> {
+    const upload = await this.#find(repository, id);
+    await this.#inTurn(id, upload, emptyBody, async () => {
+      this.#live.delete(id);
+      await upload.session.abort();
+    });
+  }
+
+  /** A whole blob in one request. @throws RegistryError `DIGEST_INVALID` */
+  async monolithic(repository: string, digest: Digest, body: UploadBody): Promise<BlobRecord> {
+    const session = await this.#storage.create(randomUUID());
+    const hash = new RunningHash(digestAlgorithm(digest));
+    try {
+      await session.append(hash.through(body.chunks));
+    } catch (error) {
+      await session.abort();
+      throw error;
+    }
+    return await this.#commit(repository, session, hash, digest);
+  }
+
+  /** Drops uploads that nobody touched since `before`, and those that cannot be resumed and are nobody's. */
+  async purge(before: number, options: { readonly atStart?: boolean } = {}): Promise<number> {
+    let purged = 0;
+    for await (const { id, updatedAt, resumable } of this.#storage.uploads()) {
+      const ownerless = options.atStart === true && !resumable;
+      if (!ownerless && updatedAt >= before) continue;
+      const live = this.#live.get(id);
+      if (live?.writer) continue;
+      this.#live.delete(id);
+      await this.#storage.abandon(id);
+      purged++;
+    }
+    return purged;
+  }
+
+  async #find(repository: string, id: string): Promise<LiveUpload> {
+    const live = this.#live.get(id) ?? (await this.#turns.run(id, () => this.#resume(id)));
+    // An upload of another repository is as unknown as none: the id is no way around access control.
+    if (live?.note.repository !== repository) {
+      throw new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { id: id.slice(0, 100) } });
+    }
+    this.#live.delete(id);
+    this.#live.set(id, live);
+    return live;
+  }
+
+  async #resume(id: string): Promise<LiveUpload | undefined> {
+    const live = this.#live.get(id);
+    if (live) return live;
+    const session = await this.#storage.resume(id);
+    const note = session && parseNote(session.note);
+    return session && note && this.#remember(id, note, session);
+  }
+
+  #remember(id: string, note: UploadNote, session: WriteSession): LiveUpload {
+    if (this.#live.size >= maxLiveUploads) {
+      for (const [oldest, { writer }] of this.#live) {
+        if (writer) continue;
+        this.#live.delete(oldest);
+        break;
+      }
+    }
+    const upload = { note, session, hash: new RunningHash(note.algorithm), writer: undefined };
+    this.#live.set(id, upload);
+    return upload;
+  }
+
+  /**
+   * One request writes at a time. A newer one stops the older: after a broken connection the client is back long
+   * before the server's side of the old one times out.
+   */
+  async #inTurn<T>(id: string, upload: LiveUpload, body: UploadBody, work: () => Promise<T>): Promise<T> {
+    upload.writer?.stop(new RegistryError('BLOB_UPLOAD_INVALID', { message: 'a newer request took over' }));
+    upload.writer = body;
+    return await this.#turns.run(id, async () => {
+      if (this.#live.get(id) !== upload) throw new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { id } });
+      try {
+        return await work();
+      } finally {
+        await upload.session.close();
+        if (upload.writer === body) upload.writer = undefined;
+      }
+    });
+  }
+
+  async #receive(upload: LiveUpload, body: UploadBody): Promise<void> {
+    const { session, hash } = upload;
+    if (body.range && body.range.start !== session.offset) {
+      throw new RegistryError('RANGE_INVALID', {
+        detail: { start: body.range.start, expected: session.offset },
+        data: { offset: session.offset },
+      });
+    }
+    await hash.catchUp(session);
+    const length = body.range && body.range.end - body.range.start + 1;
+    const chunks = length === undefined ? body.chunks : exactly(body.chunks, length);
+    await session.append(hash.through(chunks));
+  }
+
+  async #commit(
+    repository: string,
+    session: WriteSession,
+    hash: RunningHash,
+    digest: Digest,
+  ): Promise<BlobRecord> {
+    const size = session.offset;
+    try {
+      if (!(await hash.matches(session, digest))) {
+        throw new RegistryError('DIGEST_INVALID', { detail: { digest, size } });
+      }
+      await this.#blobTurns.run(digest, async () => {
+        await session.commit(digest);
+        await this.#metadata.addBlob(repository, { digest, size });
+      });
+    } catch (error) {
+      // After a failed fsync the pages may be lost and marked clean: these bytes are not tried again (fsync(2)).
+      await session.abort().catch(() => undefined);
+      throw error;
+    }
+    return { digest, size };
+  }
+}
+
+function parseNote(text: string): UploadNote | undefined {
+  try {
+    const note = JSON.parse(text) as Partial<UploadNote>;
+    const { repository, algorithm } = note;
+    if (typeof repository !== 'string' || (algorithm !== 'sha256' && algorithm !== 'sha512'))
+      return undefined;
+    return { repository, algorithm };
+  } catch {
+    // A note cut short by a power loss: the upload is as good as gone, and purged with the others.
+    return undefined;
+  }
+}
