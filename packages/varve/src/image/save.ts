@@ -12,7 +12,7 @@ import {
   parseManifestDocument,
   parseReference,
 } from '../oci/index.ts';
-import { TarWriter } from '../layer/index.ts';
+import { encodeEnd, encodeHeader, paddingAfter, type TarEntryType } from '../layer/index.ts';
 import type { LocalImage } from './types.ts';
 
 /** An image to be saved with the references it was asked for by; none when it was asked for by id. */
@@ -25,6 +25,25 @@ function blobPath(digest: Digest): string {
   return `blobs/${digestAlgorithm(digest)}/${digestHex(digest)}`;
 }
 
+function header(name: string, type: TarEntryType, size: number): Buffer {
+  const none = Buffer.alloc(0);
+  return encodeHeader({
+    type,
+    name: Buffer.from(name),
+    linkName: none,
+    mode: type === 'directory' ? 0o755 : 0o644,
+    uid: 0,
+    gid: 0,
+    userName: none,
+    groupName: none,
+    size,
+    mtime: { seconds: 0, nanoseconds: 0 },
+    deviceMajor: 0,
+    deviceMinor: 0,
+    xattrs: [],
+  });
+}
+
 /**
  * The archive of `docker save` since 25: an OCI layout (image-layout.md) that also carries docker-archive's
  * `manifest.json` and `repositories`. Blobs go in as they are kept, so manifests keep their digests; times are the
@@ -35,7 +54,6 @@ export function saveImages(content: ContentStore, images: readonly SavedImage[])
 }
 
 async function* archive(content: ContentStore, images: readonly SavedImage[]): AsyncGenerator<Buffer> {
-  const tar = new TarWriter();
   const blobs = new Map<Digest, number>();
   const index: Descriptor[] = [];
   const legacy: { Config: string; RepoTags: string[] | null; Layers: string[] }[] = [];
@@ -67,13 +85,13 @@ async function* archive(content: ContentStore, images: readonly SavedImage[]): A
     }
   }
 
-  yield tar.directory('blobs/');
+  yield header('blobs/', 'directory', 0);
   for (const algorithm of new Set([...blobs.keys()].map(digestAlgorithm)))
-    yield tar.directory(`blobs/${algorithm}/`);
+    yield header(`blobs/${algorithm}/`, 'directory', 0);
   for (const [digest, size] of [...blobs].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    yield tar.file(blobPath(digest), size);
+    yield header(blobPath(digest), 'file', size);
     for await (const chunk of content.open(digest)) yield chunk as Buffer;
-    yield tar.padding(size);
+    yield Buffer.alloc(paddingAfter(size));
   }
   const documents: [string, object][] = [
     ['index.json', { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: index }],
@@ -83,9 +101,9 @@ async function* archive(content: ContentStore, images: readonly SavedImage[]): A
   if (Object.keys(repositories).length > 0) documents.push(['repositories', repositories]);
   for (const [name, value] of documents) {
     const bytes = encodeJson(value);
-    yield tar.file(name, bytes.length);
+    yield header(name, 'file', bytes.length);
     yield Buffer.from(bytes);
-    yield tar.padding(bytes.length);
+    yield Buffer.alloc(paddingAfter(bytes.length));
   }
-  yield tar.end();
+  yield encodeEnd();
 }

@@ -1,0 +1,102 @@
+import { type Cancellable, Containers } from './containers.ts';
+import { Images } from './images.ts';
+import { Networks } from './networks.ts';
+import { jsonLines } from './streams.ts';
+import { read, Transport } from './transport.ts';
+import type { AuthConfig, DiskUsage, Event, Filters, Info, Version } from './types.ts';
+import { Volumes } from './volumes.ts';
+
+/** The newest API version this client speaks. */
+export const clientVersion = '1.51';
+
+export interface EngineOptions {
+  /** `unix:///run/varve/varve.sock`, `tcp://127.0.0.1:2375`. */
+  readonly host: string;
+  /** Fixed API version; negotiated with the engine when absent. */
+  readonly version?: string;
+}
+
+/**
+ * A Docker-compatible engine over its HTTP API.
+ * @example
+ * const engine = new Engine({ host: 'unix:///run/varve/varve.sock' });
+ * for await (const line of engine.images.pull({ image: 'busybox', tag: 'latest' })) console.log(line.status);
+ */
+export class Engine implements Disposable {
+  readonly containers: Containers;
+  readonly images: Images;
+  readonly networks: Networks;
+  readonly volumes: Volumes;
+  readonly #transport: Transport;
+  #version: Promise<string> | undefined;
+
+  /** @throws EngineError for a host it cannot read. Nothing is sent yet. */
+  constructor(options: EngineOptions) {
+    if (options.version !== undefined) this.#version = Promise.resolve(`/v${options.version}`);
+    this.#transport = new Transport(options.host, () => (this.#version ??= this.#negotiate()));
+    this.containers = new Containers(this.#transport);
+    this.images = new Images(this.#transport);
+    this.networks = new Networks(this.#transport);
+    this.volumes = new Volumes(this.#transport);
+  }
+
+  /** Asks whether the engine is there. @throws EngineError with status 0 when it is not. */
+  async ping(options: Cancellable = {}): Promise<{ readonly apiVersion: string; readonly osType: string }> {
+    const message = await this.#transport.open(
+      { method: 'GET', path: '/_ping', ...options },
+      { versioned: false },
+    );
+    await read(message);
+    return {
+      apiVersion: String(message.headers['api-version'] ?? '1.24'),
+      osType: String(message.headers['ostype'] ?? ''),
+    };
+  }
+
+  version(): Promise<Version> {
+    return this.#transport.json({ method: 'GET', path: '/version' });
+  }
+
+  info(): Promise<Info> {
+    return this.#transport.json({ method: 'GET', path: '/info' });
+  }
+
+  diskUsage(): Promise<DiskUsage> {
+    return this.#transport.json({ method: 'GET', path: '/system/df' });
+  }
+
+  /** Checks credentials with a registry. */
+  auth(config: AuthConfig): Promise<{ readonly Status: string; readonly IdentityToken?: string }> {
+    return this.#transport.json({ method: 'POST', path: '/auth', json: config });
+  }
+
+  /** Events as they happen; with `until` in the past the iteration ends. */
+  async *events(
+    options: {
+      readonly since?: string | undefined;
+      readonly until?: string | undefined;
+      readonly filters?: Filters;
+    } & Cancellable = {},
+  ): AsyncGenerator<Event, void, void> {
+    const { signal, ...query } = options;
+    yield* jsonLines<Event>(
+      await this.#transport.open({ method: 'GET', path: '/events', query, signal }),
+      'GET /events',
+    );
+  }
+
+  close(): void {
+    this.#transport.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** The lower of both sides' newest versions. */
+  async #negotiate(): Promise<string> {
+    const { apiVersion } = await this.ping();
+    const minor = (version: string): number => Number(version.split('.')[1]);
+    return `/v${minor(apiVersion) < minor(clientVersion) ? apiVersion : clientVersion}`;
+  }
+}
