@@ -8,7 +8,7 @@ const libc = {
   copyFileRange: declare<
     (from: number, fromOffset: null, to: number, toOffset: null, length: number, flags: number) => number
   >(
-    'ssize_t copy_file_range(int from, void *fromOffset, int to, void *toOffset, size_t length, unsigned int flags)',
+    'long copy_file_range(int from, void *fromOffset, int to, void *toOffset, size_t length, unsigned int flags)',
   ),
   ioctl: declare<(fd: number, request: number, argument: number) => number>(
     'int ioctl(int fd, unsigned long request, long argument)',

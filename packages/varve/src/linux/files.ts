@@ -53,7 +53,7 @@ const libc = {
   ),
   futimens: declare<(fd: number, times: Bytes) => number>('int futimens(int fd, const void *times)'),
   readlinkat: declare<(dirfd: number, name: Bytes, into: Bytes, size: number) => number>(
-    'ssize_t readlinkat(int dirfd, const void *name, void *into, size_t size)',
+    'long readlinkat(int dirfd, const void *name, void *into, size_t size)',
   ),
 };
 

@@ -9,7 +9,7 @@ export interface FolderEntry {
 
 const libc = {
   getdents64: declare<(fd: number, into: Buffer, size: number) => number>(
-    'ssize_t getdents64(int fd, void *into, size_t size)',
+    'long getdents64(int fd, void *into, size_t size)',
   ),
 };
 

@@ -11,16 +11,16 @@ const libc = {
     'int fsetxattr(int fd, const void *name, const void *value, size_t size, int flags)',
   ),
   lget: declare<(path: Bytes, name: Bytes, into: Bytes, size: number) => number>(
-    'ssize_t lgetxattr(const void *path, const void *name, void *into, size_t size)',
+    'long lgetxattr(const void *path, const void *name, void *into, size_t size)',
   ),
   fget: declare<(fd: number, name: Bytes, into: Bytes, size: number) => number>(
-    'ssize_t fgetxattr(int fd, const void *name, void *into, size_t size)',
+    'long fgetxattr(int fd, const void *name, void *into, size_t size)',
   ),
   llist: declare<(path: Bytes, into: Bytes, size: number) => number>(
-    'ssize_t llistxattr(const void *path, void *into, size_t size)',
+    'long llistxattr(const void *path, void *into, size_t size)',
   ),
   flist: declare<(fd: number, into: Bytes, size: number) => number>(
-    'ssize_t flistxattr(int fd, void *into, size_t size)',
+    'long flistxattr(int fd, void *into, size_t size)',
   ),
   lremove: declare<(path: Bytes, name: Bytes) => number>(
     'int lremovexattr(const void *path, const void *name)',
