@@ -1,0 +1,126 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { randomId, VarveError } from '../base/index.ts';
+import type { LocalImage } from '../image/index.ts';
+import { type EngineCore, publishContainer } from './core.ts';
+import { containerFolder } from './folders.ts';
+import { completeHostConfig } from './host-config.ts';
+import { wantedMounts } from './mount-requests.ts';
+import { inheritedMounts, resolveMounts } from './mounts.ts';
+import { parseContainerName, randomName } from './names.ts';
+import { requestedNetworks } from './network-settings.ts';
+import { parsePort, wantedPorts } from './ports.ts';
+import { mergeSettings } from './settings.ts';
+import { parseSignal } from './signals.ts';
+import { now } from './time.ts';
+import { type ContainerRecord, type CreateRequest, type HostConfig, zeroTime } from './types.ts';
+
+export interface CreateResult {
+  readonly id: string;
+  readonly warnings: readonly string[];
+}
+
+function checkPlatform(image: LocalImage, reference: string, wanted: string | undefined): void {
+  if (!wanted) return;
+  const [os, architecture, variant] = wanted.split('/') as [string, string?, string?];
+  const { config } = image;
+  const same =
+    os === config.os &&
+    (architecture === undefined || architecture === config.architecture) &&
+    (variant === undefined || config.variant === undefined || variant === config.variant);
+  if (same) return;
+  throw new VarveError(
+    'not-found',
+    'PLATFORM_MISMATCH',
+    `image with reference ${reference} was found but does not provide the specified platform (${wanted})`,
+    { subject: reference },
+  );
+}
+
+function checkModes(request: CreateRequest, host: HostConfig): void {
+  const conflict = (what: string): VarveError =>
+    new VarveError('invalid', 'CONFLICTING_OPTIONS', `conflicting options: ${what}`);
+  const { NetworkMode: mode } = host;
+  if (mode.startsWith('container:')) {
+    if (request.config.Hostname) throw conflict('hostname and the network mode');
+    if (Object.keys(host.PortBindings).length > 0 || host.PublishAllPorts) {
+      throw conflict('port publishing and the container type network mode');
+    }
+    if (Object.keys(request.config.ExposedPorts ?? {}).length > 0) {
+      throw conflict('port exposing and the container type network mode');
+    }
+  }
+  if (host.UTSMode === 'host' && request.config.Hostname) throw conflict('hostname and the UTS mode');
+}
+
+/**
+ * Makes a container: record, snapshot, volumes; nothing runs yet. Nothing is left of one that fails.
+ * @throws VarveError `not-found` for the image, `conflict` for the name, `invalid` for the request.
+ */
+export async function createContainer(core: EngineCore, request: CreateRequest): Promise<CreateResult> {
+  const id = randomId();
+  const name =
+    request.name === undefined || request.name === ''
+      ? randomName((candidate) => core.containers.nameTaken(candidate))
+      : parseContainerName(request.name);
+  const reference = request.config.Image ?? '';
+  if (reference === '') throw new VarveError('invalid', 'NO_IMAGE', 'no image specified');
+  const image = core.images.resolve(reference);
+  checkPlatform(image, reference, request.platform);
+  const host = completeHostConfig(request.hostConfig ?? {});
+  checkModes(request, host);
+  const settings = mergeSettings(image.config.config ?? {}, request.config, id);
+  const config =
+    host.NetworkMode === 'host' && !request.config.Hostname
+      ? { ...settings, Hostname: hostname() }
+      : settings;
+  if (config.StopSignal) parseSignal(config.StopSignal);
+  for (const port of Object.keys(config.ExposedPorts ?? {})) parsePort(port);
+  wantedPorts(config, host);
+  const networks = requestedNetworks(core, host.NetworkMode, request.endpoints ?? {}, config);
+  const wanted = wantedMounts(config, host, inheritedMounts(core, host.VolumesFrom ?? []));
+  using _name = core.containers.reserve(name);
+  const made: string[] = [];
+  const folder = containerFolder(core, id);
+  try {
+    const top = await core.images.unpack(image);
+    const size = host.StorageOpt?.['size'];
+    await core.driver.prepare(id, top, size === undefined ? {} : { size: Number(size) });
+    const mounts = await resolveMounts(core, wanted, made);
+    mkdirSync(folder, { recursive: true, mode: 0o710 });
+    const record: ContainerRecord = {
+      id,
+      name,
+      createdAt: now(),
+      generation: 1,
+      imageId: image.id,
+      platform: image.config.os,
+      config,
+      hostConfig: host,
+      mounts,
+      networks,
+      ports: {},
+      state: {
+        status: 'created',
+        pid: 0,
+        exitCode: 0,
+        error: '',
+        oomKilled: false,
+        startedAt: zeroTime,
+        finishedAt: zeroTime,
+      },
+      restartCount: 0,
+      manuallyStopped: false,
+      bootId: '',
+    };
+    // A container that removes itself is not worth a flush: after a loss of power it is removed anyway.
+    const container = core.containers.add(record, host.AutoRemove ? 'process' : 'power');
+    publishContainer(core, container, 'create');
+    return { id, warnings: [] };
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    await core.driver.remove(id);
+    for (const volume of made) await core.volumes.remove(volume, { force: true });
+    throw error;
+  }
+}

@@ -1,0 +1,140 @@
+import { VarveError } from '../base/index.ts';
+import type { HostConfig, RestartPolicyName } from './types.ts';
+
+const defaults: HostConfig = {
+  Binds: null,
+  ContainerIDFile: '',
+  LogConfig: { Type: 'json-file', Config: {} },
+  NetworkMode: 'bridge',
+  PortBindings: {},
+  RestartPolicy: { Name: 'no', MaximumRetryCount: 0 },
+  AutoRemove: false,
+  VolumeDriver: '',
+  VolumesFrom: null,
+  ConsoleSize: [0, 0],
+  CapAdd: null,
+  CapDrop: null,
+  CgroupnsMode: 'host',
+  CgroupParent: '',
+  Dns: [],
+  DnsOptions: [],
+  DnsSearch: [],
+  ExtraHosts: null,
+  GroupAdd: null,
+  IpcMode: 'private',
+  Links: null,
+  OomScoreAdj: 0,
+  PidMode: '',
+  Privileged: false,
+  PublishAllPorts: false,
+  ReadonlyRootfs: false,
+  SecurityOpt: null,
+  UTSMode: '',
+  UsernsMode: '',
+  ShmSize: 64 * 1024 * 1024,
+  Runtime: 'runc',
+  Devices: [],
+  Ulimits: null,
+  MaskedPaths: [
+    '/proc/acpi',
+    '/proc/asound',
+    '/proc/interrupts',
+    '/proc/kcore',
+    '/proc/keys',
+    '/proc/latency_stats',
+    '/proc/sched_debug',
+    '/proc/scsi',
+    '/proc/timer_list',
+    '/proc/timer_stats',
+    '/sys/devices/virtual/powercap',
+    '/sys/firmware',
+  ],
+  ReadonlyPaths: ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'],
+  CpuShares: 0,
+  Memory: 0,
+  NanoCpus: 0,
+  CpuPeriod: 0,
+  CpuQuota: 0,
+  CpusetCpus: '',
+  CpusetMems: '',
+  MemoryReservation: 0,
+  MemorySwap: 0,
+  MemorySwappiness: null,
+  OomKillDisable: null,
+  PidsLimit: null,
+};
+
+const policies: readonly RestartPolicyName[] = ['', 'no', 'always', 'unless-stopped', 'on-failure'];
+/** The least memory limit, as moby has it (6 MiB). */
+const minimumMemory = 6 * 1024 * 1024;
+
+function invalid(message: string): VarveError {
+  return new VarveError('invalid', 'INVALID_HOST_CONFIG', message);
+}
+
+/** Drops what is absent, and empty strings and zeros where Docker reads them as "use the default". */
+function given(request: Partial<HostConfig>): Partial<HostConfig> {
+  const emptyIsDefault = ['NetworkMode', 'CgroupnsMode', 'IpcMode', 'Runtime', 'ShmSize'];
+  return Object.fromEntries(
+    Object.entries(request).filter(([key, value]) => {
+      if (value === undefined) return false;
+      if (value === null) return (defaults as unknown as Record<string, unknown>)[key] === null;
+      return !(emptyIsDefault.includes(key) && (value === '' || value === 0));
+    }),
+  );
+}
+
+/**
+ * Fills the defaults in and checks the rules that need nothing but the request.
+ * @throws VarveError `invalid` in Docker's words.
+ */
+export function completeHostConfig(request: Partial<HostConfig>): HostConfig {
+  const config: HostConfig = { ...defaults, ...given(request) };
+  const policy = config.RestartPolicy;
+  if (!policies.includes(policy.Name))
+    throw invalid(`invalid restart policy: unknown policy '${policy.Name}'`);
+  if (policy.MaximumRetryCount < 0) {
+    throw invalid('invalid restart policy: maximum retry count cannot be negative');
+  }
+  if (policy.MaximumRetryCount > 0 && policy.Name !== 'on-failure') {
+    throw invalid("invalid restart policy: maximum retry count can only be used with 'on-failure'");
+  }
+  if (config.AutoRemove && policy.Name !== '' && policy.Name !== 'no') {
+    throw invalid("can't create 'AutoRemove' container with restart policy");
+  }
+  if (config.ShmSize < 0) throw invalid('SHM size can not be less than 0');
+  checkResources(config);
+  return {
+    ...config,
+    NetworkMode: config.NetworkMode === 'default' ? 'bridge' : config.NetworkMode,
+    RestartPolicy: { Name: policy.Name || 'no', MaximumRetryCount: policy.MaximumRetryCount ?? 0 },
+    LogConfig: { Type: config.LogConfig.Type || 'json-file', Config: config.LogConfig.Config ?? {} },
+    ...(config.Privileged ? { MaskedPaths: null, ReadonlyPaths: null } : {}),
+    // Without a swap limit Docker gives as much swap again as memory.
+    ...(config.Memory > 0 && config.MemorySwap === 0 ? { MemorySwap: config.Memory * 2 } : {}),
+  };
+}
+
+/** @throws VarveError `invalid` for limits that contradict each other. */
+export function checkResources(config: HostConfig): void {
+  if (config.Memory !== 0 && config.Memory < minimumMemory) {
+    throw invalid('Minimum memory limit allowed is 6MB');
+  }
+  if (config.Memory > 0 && config.MemorySwap > 0 && config.MemorySwap < config.Memory) {
+    throw invalid('Minimum memoryswap limit should be larger than memory limit, see usage');
+  }
+  if (config.Memory === 0 && config.MemorySwap > 0) {
+    throw invalid('You should always set the Memory limit when using Memoryswap limit, see usage');
+  }
+  if (config.MemoryReservation > 0 && config.Memory > 0 && config.Memory < config.MemoryReservation) {
+    throw invalid('Minimum memory limit can not be less than memory reservation limit, see usage');
+  }
+  if (config.NanoCpus > 0 && (config.CpuPeriod > 0 || config.CpuQuota > 0)) {
+    throw invalid('Conflicting options: Nano CPUs and CPU Period cannot both be set');
+  }
+  if (config.NanoCpus < 0) throw invalid('Range of CPUs is from 0.01 to the number of processors');
+  if (config.CpuShares < 0) throw invalid('invalid CPU shares: must be greater than or equal to 0');
+  if (config.OomScoreAdj < -1000 || config.OomScoreAdj > 1000) {
+    throw invalid(`Invalid value ${config.OomScoreAdj}, range for oom score adj is [-1000, 1000]`);
+  }
+}
