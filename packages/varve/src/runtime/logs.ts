@@ -1,0 +1,159 @@
+import { type FSWatcher, watch } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { throwIfAborted } from '../base/index.ts';
+import { type LogFile, listLogFiles, readLines } from './log-files.ts';
+import { type JoinedLine, type LogEntry, LineJoiner, parseLogEntry, timestampOf } from './log-line.ts';
+import { findTail } from './log-tail.ts';
+import type { LogLine, LogQuery } from './types.ts';
+
+/** Where a log is and how to know that no more will come. */
+export interface LogSource {
+  readonly path: string;
+  /** True when the writer has ended; what it wrote is in the file by then. */
+  finished(): boolean;
+  /** Resolves when it ends. */
+  readonly whenFinished: () => Promise<unknown>;
+}
+
+// A lost inotify event costs at most this much delay.
+const FOLLOW_POLL_MS = 1000;
+
+/** Wakes a follower when something in the log's folder changes, when its writer ends or its client goes. */
+class ChangeSignal implements Disposable {
+  #changed = false;
+  #wake: (() => void) | undefined;
+  #watcher: FSWatcher | undefined;
+  readonly #signal: AbortSignal | undefined;
+  readonly #notify = (): void => {
+    this.#changed = true;
+    this.#wake?.();
+  };
+
+  constructor(source: LogSource, signal: AbortSignal | undefined) {
+    this.#signal = signal;
+    try {
+      this.#watcher = watch(dirname(source.path), this.#notify);
+      this.#watcher.on('error', this.#notify);
+    } catch {
+      // The folder is gone; the poll finds the end.
+    }
+    signal?.addEventListener('abort', this.#notify);
+    source.whenFinished().then(this.#notify, this.#notify);
+  }
+
+  async next(): Promise<void> {
+    if (!this.#changed) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, FOLLOW_POLL_MS);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    this.#wake = undefined;
+    this.#changed = false;
+  }
+
+  [Symbol.dispose](): void {
+    this.#watcher?.close();
+    this.#signal?.removeEventListener('abort', this.#notify);
+    this.#wake?.();
+  }
+}
+
+/** The file that continues the one with `inode`: found by inode, since rotation renames under a reader's feet. */
+function nextFile(path: string, inode: number): LogFile | undefined {
+  const files = listLogFiles(path);
+  const at = files.findIndex((file) => file.inode === inode);
+  // Not found: it was rotated out while being read; go on with the oldest that is left.
+  return at < 0 ? files[0] : files[at + 1];
+}
+
+/** Entries of all files from a start on; with `follow`, those yet to come, until the writer has ended. */
+async function* readEntries(
+  source: LogSource,
+  files: readonly LogFile[],
+  start: { readonly fileIndex: number; readonly offset: number },
+  query: LogQuery,
+): AsyncGenerator<LogEntry, void, void> {
+  using changes = query.follow ? new ChangeSignal(source, query.signal) : undefined;
+  let file: LogFile | undefined = files[start.fileIndex];
+  let offset = start.offset;
+  let handle: FileHandle | undefined;
+  try {
+    for (;;) {
+      // Asked before reading: what was written before the end is then surely read.
+      const finished = source.finished();
+      if (file !== undefined) {
+        handle ??= await open(file.path, 'r').catch(() => undefined);
+        if (handle !== undefined) {
+          for await (const { offset: at, line } of readLines(handle, offset)) {
+            throwIfAborted(query.signal);
+            offset = at + line.length + 1;
+            const entry = parseLogEntry(line);
+            if (entry !== undefined) yield entry;
+          }
+        }
+      }
+      const next: LogFile | undefined =
+        file === undefined ? listLogFiles(source.path)[0] : nextFile(source.path, file.inode);
+      if (next !== undefined && next.inode !== file?.inode) {
+        await handle?.close();
+        handle = undefined;
+        file = next;
+        offset = 0;
+        continue;
+      }
+      if (changes === undefined || finished) return;
+      throwIfAborted(query.signal);
+      await changes.next();
+      throwIfAborted(query.signal);
+    }
+  } finally {
+    await handle?.close();
+  }
+}
+
+/**
+ * Lines of a container's log by a query: parts of lines joined, times in UTC with nine digits. The data of a line ends
+ * with its newline; output without one at the end of a container's life, and pieces of a line over 1 MiB, have none.
+ * @throws VarveError `cancelled` when the query's signal fires.
+ */
+export async function* queryLogs(source: LogSource, query: LogQuery): AsyncGenerator<LogLine, void, void> {
+  const since = query.since === undefined ? undefined : timestampOf(query.since);
+  const until = query.until === undefined ? undefined : timestampOf(query.until);
+  const wanted = (line: { readonly stream: 1 | 2; readonly timestamp: string }): boolean =>
+    (line.stream === 1 ? (query.stdout ?? true) : (query.stderr ?? true)) &&
+    (since === undefined || line.timestamp >= since) &&
+    (until === undefined || line.timestamp <= until);
+  const all = listLogFiles(source.path);
+  // A file last written before `since` holds nothing of interest.
+  const files = all.filter(
+    (file, index) =>
+      index === all.length - 1 || query.since === undefined || file.mtimeMs / 1000 >= query.since,
+  );
+  const start =
+    query.tail === undefined || query.tail < 0
+      ? { fileIndex: 0, offset: 0, skip: 0 }
+      : await findTail(files, query.tail, wanted);
+  const joiner = new LineJoiner();
+  let { skip } = start;
+  const accept = (line: JoinedLine | undefined): line is JoinedLine => {
+    if (line === undefined || !wanted(line)) return false;
+    if (skip === 0) return true;
+    if (line.complete) skip--;
+    return false;
+  };
+  for await (const entry of readEntries(source, files, start, query)) {
+    // Lines come in the order of their times but for jumps of the clock; so only a follower may stop early.
+    if (until !== undefined && query.follow && entry.timestamp > until) return;
+    const line = joiner.push(entry);
+    if (accept(line)) yield { stream: line.stream, timestamp: line.timestamp, data: line.data };
+  }
+  if (!source.finished()) return;
+  for (const line of joiner.flush()) {
+    if (accept(line)) yield { stream: line.stream, timestamp: line.timestamp, data: line.data };
+  }
+}
