@@ -1,0 +1,92 @@
+import { parseReference, type Reference } from '../oci/index.ts';
+import { Authorizer } from './authorizer.ts';
+import { Endpoint } from './endpoint.ts';
+import { HttpRepository } from './repository.ts';
+import { defaultRetry, type RetryPolicy } from './retry.ts';
+import { RegistrySession } from './session.ts';
+import { type TlsOptions, Transport } from './transport.ts';
+import type { CredentialLookup, RegistryCredentials, RemoteRepository } from './types.ts';
+
+export interface RegistryClientOptions {
+  readonly credentials?: CredentialLookup;
+  /** Hosts (`host:port`) for which plain HTTP and unchecked certificates are fine; loopback always is one. */
+  readonly insecureRegistries?: readonly string[];
+  /** Addresses (`https://mirror:5000`) asked before docker.io when reading. */
+  readonly mirrors?: readonly string[];
+  readonly userAgent?: string;
+  /** Own authorities or a client certificate for a host, as Docker's `certs.d`. */
+  readonly tls?: (host: string) => TlsOptions | undefined;
+  readonly retry?: Partial<RetryPolicy>;
+}
+
+/**
+ * A client of OCI registries. Connections, tokens and the scheme of each host are kept between requests; one client
+ * serves the whole process. Loads its HTTP library with the first request.
+ */
+export class RegistryClient implements AsyncDisposable {
+  readonly #credentials: CredentialLookup;
+  readonly #insecure: ReadonlySet<string>;
+  readonly #mirrors: readonly URL[];
+  readonly #retry: RetryPolicy;
+  readonly #transport: Transport;
+  readonly #endpoints = new Map<string, Endpoint>();
+  readonly #sessions = new Map<Endpoint, RegistrySession>();
+
+  /** @throws TypeError when a mirror is no address. */
+  constructor(options: RegistryClientOptions = {}) {
+    this.#credentials = options.credentials ?? (async () => undefined);
+    this.#insecure = new Set(options.insecureRegistries);
+    this.#mirrors = (options.mirrors ?? []).map((mirror) => new URL(mirror));
+    this.#retry = { ...defaultRetry, ...options.retry };
+    this.#transport = new Transport({
+      userAgent: options.userAgent ?? 'varve',
+      ...(options.tls === undefined ? {} : { tls: options.tls }),
+    });
+  }
+
+  /**
+   * One repository of one registry; tag and digest of the reference are not looked at. Asks nothing yet.
+   * @param credentials for this repository alone, in place of the look-up.
+   * @throws VarveError `invalid` for text that is no reference.
+   */
+  repository(reference: Reference | string, credentials?: RegistryCredentials): RemoteRepository {
+    const { domain, path } = typeof reference === 'string' ? parseReference(reference) : reference;
+    const mirrors = domain === 'docker.io' ? this.#mirrors : [];
+    const origin = this.#session(this.#endpoint(domain), credentials);
+    const sessions = mirrors.map((url) => this.#session(this.#endpoint(url.host, url), undefined));
+    return new HttpRepository({ domain, path }, [...sessions, origin], this.#retry);
+  }
+
+  /** Cuts all connections. */
+  async close(): Promise<void> {
+    this.#sessions.clear();
+    await this.#transport.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #endpoint(host: string, url?: URL): Endpoint {
+    const key = url?.origin ?? host;
+    let endpoint = this.#endpoints.get(key);
+    if (!endpoint) {
+      const insecure = this.#insecure.has(host);
+      endpoint = new Endpoint(host, { insecure, ...(url === undefined ? {} : { url }) });
+      this.#endpoints.set(key, endpoint);
+    }
+    return endpoint;
+  }
+
+  /** Sessions with the common credentials are shared; one with its own credentials is its caller's alone. */
+  #session(endpoint: Endpoint, own: RegistryCredentials | undefined): RegistrySession {
+    const kept = own === undefined ? this.#sessions.get(endpoint) : undefined;
+    if (kept) return kept;
+    const lookup: CredentialLookup = own === undefined ? this.#credentials : async () => own;
+    const allowsHttp = (host: string): boolean => this.#insecure.has(host);
+    const authorizer = new Authorizer(endpoint, this.#transport, lookup, allowsHttp);
+    const session = new RegistrySession(endpoint, this.#transport, authorizer, this.#retry);
+    if (own === undefined) this.#sessions.set(endpoint, session);
+    return session;
+  }
+}

@@ -1,0 +1,147 @@
+import { Readable } from 'node:stream';
+import type { ConnectionOptions } from 'node:tls';
+import type { Agent, Dispatcher } from 'undici';
+import { throwIfAborted, VarveError } from '../base/index.ts';
+import { connectionFailure } from './failures.ts';
+
+/** TLS settings for one host: own authorities, a client certificate (Docker's `certs.d`). */
+export type TlsOptions = Pick<ConnectionOptions, 'ca' | 'cert' | 'key'>;
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array | AsyncIterable<Uint8Array> | string;
+  readonly signal?: AbortSignal | undefined;
+  /** Certificates are not checked (Docker's insecure registries). */
+  readonly insecure: boolean;
+}
+
+/** An HTTP answer whose body is still to be read, or to be discarded. */
+export interface HttpAnswer {
+  readonly status: number;
+  readonly url: URL;
+  /** Value of a header, several joined by commas. */
+  header(name: string): string | undefined;
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Reads the body whole. @throws `too-large` over `limit` bytes. */
+  read(limit: number): Promise<Buffer>;
+  /** Gives the connection back. */
+  discard(): Promise<void>;
+}
+
+const connectTimeout = 15_000;
+/** Longest silence of a server, before its answer and between parts of it. */
+const silence = 60_000;
+
+async function* guarded(
+  body: AsyncIterable<Uint8Array>,
+  method: string,
+  url: URL,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void, void> {
+  try {
+    yield* body;
+  } catch (error) {
+    throwIfAborted(signal);
+    throw connectionFailure(error, method, url);
+  }
+}
+
+function toBody(body: Exclude<HttpRequest['body'], undefined>): string | Uint8Array | Readable {
+  return typeof body === 'string' || body instanceof Uint8Array ? body : Readable.from(body);
+}
+
+function toAnswer(data: Dispatcher.ResponseData, request: HttpRequest): HttpAnswer {
+  const body = guarded(data.body, request.method, request.url, request.signal);
+  return {
+    status: data.statusCode,
+    url: request.url,
+    header: (name) => {
+      const value = data.headers[name.toLowerCase()];
+      return Array.isArray(value) ? value.join(', ') : value;
+    },
+    body,
+    read: async (limit) => {
+      const parts: Uint8Array[] = [];
+      let size = 0;
+      for await (const part of body) {
+        size += part.byteLength;
+        if (size > limit) {
+          throw new VarveError(
+            'too-large',
+            'ANSWER_TOO_LARGE',
+            `${request.url.host} sent more than ${limit} bytes`,
+            {
+              subject: request.url.href,
+            },
+          );
+        }
+        parts.push(part);
+      }
+      return Buffer.concat(parts);
+    },
+    discard: async () => {
+      await data.body.dump({ limit: 64 * 1024 }).catch(() => undefined);
+    },
+  };
+}
+
+/** Sends single requests over kept connections. Follows no redirect and knows no credentials. */
+export class Transport {
+  readonly #tls: (host: string) => TlsOptions | undefined;
+  readonly #userAgent: string;
+  readonly #agents = new Map<string, Promise<Agent>>();
+
+  constructor(options: {
+    readonly tls?: (host: string) => TlsOptions | undefined;
+    readonly userAgent: string;
+  }) {
+    this.#tls = options.tls ?? (() => undefined);
+    this.#userAgent = options.userAgent;
+  }
+
+  /** @throws VarveError `unavailable` when there is no answer, `cancelled` when the signal fires. */
+  async send(request: HttpRequest): Promise<HttpAnswer> {
+    throwIfAborted(request.signal);
+    const { request: send } = await import('undici');
+    const streams = typeof request.body === 'object' && !(request.body instanceof Uint8Array);
+    try {
+      const data = await send(request.url, {
+        dispatcher: await this.#agent(request),
+        method: request.method,
+        headers: { 'user-agent': this.#userAgent, 'accept-encoding': 'identity', ...request.headers },
+        ...(request.body === undefined ? {} : { body: toBody(request.body) }),
+        // undici counts a slow upload as a late answer; uploads are watched by their sender.
+        headersTimeout: streams ? 0 : silence,
+        bodyTimeout: silence,
+        ...(request.signal === undefined ? {} : { signal: request.signal }),
+      });
+      return toAnswer(data, request);
+    } catch (error) {
+      throwIfAborted(request.signal);
+      throw connectionFailure(error, request.method, request.url);
+    }
+  }
+
+  /** Closes idle connections and cuts the others. */
+  async close(): Promise<void> {
+    const agents = await Promise.all(this.#agents.values());
+    this.#agents.clear();
+    await Promise.all(agents.map((agent) => agent.destroy()));
+  }
+
+  #agent({ url, insecure }: HttpRequest): Promise<Agent> {
+    const tls = this.#tls(url.host);
+    const key = tls === undefined ? String(insecure) : `${url.host} ${insecure}`;
+    let agent = this.#agents.get(key);
+    if (!agent) {
+      agent = import('undici').then(
+        ({ Agent }) =>
+          new Agent({ connect: { timeout: connectTimeout, rejectUnauthorized: !insecure, ...tls } }),
+      );
+      this.#agents.set(key, agent);
+    }
+    return agent;
+  }
+}

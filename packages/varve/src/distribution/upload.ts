@@ -1,0 +1,191 @@
+import { throwIfAborted, VarveError } from '../base/index.ts';
+import type { Digest } from '../oci/index.ts';
+import type { Scope } from './authorizer.ts';
+import type { FailureContext } from './failures.ts';
+import { isTransient, pause, type RetryPolicy, retryDelay } from './retry.ts';
+import type { RegistrySession } from './session.ts';
+
+/** Milliseconds without a byte taken after which an upload counts as cut. */
+const stallLimit = 60_000;
+/** Milliseconds a registry may take to hash and store a blob after its last byte. */
+const finishLimit = 15 * 60_000;
+
+export interface UploadTarget {
+  readonly session: RegistrySession;
+  /** `/v2/<path>/blobs/uploads/` */
+  readonly uploads: string;
+  readonly scopes: readonly Scope[];
+  readonly context: FailureContext;
+  readonly retry: RetryPolicy;
+}
+
+export interface UploadSource {
+  readonly digest: Digest;
+  readonly size: number;
+  /** The blob's bytes from `start`. */
+  readonly open: (start: number) => AsyncIterable<Uint8Array>;
+  readonly onProgress: (sent: number) => void;
+}
+
+/** Aborts a request when its stream does not move. */
+class Watchdog implements Disposable {
+  readonly #controller = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Allows so many milliseconds until the next call. */
+  feed(limit: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#controller.abort(), limit);
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+/**
+ * Uploads a blob by POST and one PUT (OCI distribution spec, "POST then PUT"). After a cut it asks the registry how
+ * far it came and sends the rest; a registry that does not say gets the blob again.
+ * @param location of an upload that is open already.
+ * @throws VarveError `data-loss` when the source has not the size it was said to have.
+ */
+export async function uploadBlob(
+  target: UploadTarget,
+  source: UploadSource,
+  options: { readonly signal?: AbortSignal | undefined; readonly location?: URL | undefined },
+): Promise<void> {
+  const { session, scopes, context, retry } = target;
+  const { signal } = options;
+  let location = options.location;
+  let start = 0;
+  let best = 0;
+  for (let attempt = 1; ; ) {
+    if (location === undefined) {
+      const begun = await session.request({
+        method: 'POST',
+        target: target.uploads,
+        scopes,
+        context,
+        signal,
+        accept: [202],
+        body: new Uint8Array(),
+      });
+      await begun.discard();
+      location = session.location(begun);
+      start = 0;
+    }
+    try {
+      await put(target, source, location, start, signal);
+      return;
+    } catch (error) {
+      throwIfAborted(signal);
+      const expired =
+        VarveError.is(error) && (error.data?.['status'] === 404 || error.data?.['status'] === 416);
+      if (!expired && !isTransient(error)) throw error;
+      const upload = expired ? undefined : await askProgress(target, location, source.size, signal);
+      location = upload?.location;
+      start = upload?.start ?? 0;
+      // What moved forward may go on; what does not is given up after a few tries.
+      attempt = start > best ? 1 : attempt + 1;
+      best = Math.max(best, start);
+      if (attempt > retry.attempts) throw error;
+      await pause(retryDelay(retry, attempt, error), signal);
+    }
+  }
+}
+
+async function put(
+  target: UploadTarget,
+  source: UploadSource,
+  location: URL,
+  start: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  using watchdog = new Watchdog();
+  let broken: VarveError | undefined;
+  async function* body(): AsyncGenerator<Uint8Array, void, void> {
+    let sent = start;
+    watchdog.feed(stallLimit);
+    for await (const chunk of source.open(start)) {
+      yield chunk;
+      sent += chunk.byteLength;
+      source.onProgress(sent);
+      watchdog.feed(stallLimit);
+    }
+    watchdog.feed(finishLimit);
+    if (sent !== source.size) {
+      broken = new VarveError(
+        'data-loss',
+        'SIZE_MISMATCH',
+        `blob ${source.digest} has ${sent} bytes, not ${source.size}`,
+        { subject: source.digest },
+      );
+      throw broken;
+    }
+  }
+  const length = source.size - start;
+  const signals = signal === undefined ? watchdog.signal : AbortSignal.any([signal, watchdog.signal]);
+  try {
+    const answer = await target.session.request({
+      method: 'PUT',
+      target: location,
+      query: { digest: source.digest },
+      headers: {
+        'content-type': 'application/octet-stream',
+        'content-length': String(length),
+        ...(start > 0 ? { 'content-range': `${start}-${source.size - 1}` } : {}),
+      },
+      body: length === 0 ? new Uint8Array() : body,
+      scopes: target.scopes,
+      context: target.context,
+      accept: [201, 202, 204],
+      signal: signals,
+      retry: false,
+    });
+    await answer.discard();
+  } catch (error) {
+    if (broken) throw broken;
+    if (watchdog.signal.aborted && !signal?.aborted) {
+      throw new VarveError(
+        'unavailable',
+        'CONNECTION_LOST',
+        `${target.session.endpoint.host} takes no more bytes of ${source.digest}`,
+        { cause: error },
+      );
+    }
+    throw error;
+  }
+}
+
+/** How much of an upload the registry has; undefined when it is to be started anew. */
+async function askProgress(
+  target: UploadTarget,
+  location: URL,
+  size: number,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly location: URL; readonly start: number } | undefined> {
+  const { session, scopes, context } = target;
+  try {
+    const answer = await session.request({
+      method: 'GET',
+      target: location,
+      scopes,
+      context,
+      signal,
+      accept: [204],
+    });
+    await answer.discard();
+    const end = /^(?:bytes=)?0-(\d+)$/.exec(answer.header('range') ?? '')?.[1];
+    // `0-0` is sent for nothing and for one byte alike.
+    const start = end === undefined || end === '0' ? 0 : Number(end) + 1;
+    return start === 0 || start > size ? undefined : { location: session.location(answer), start };
+  } catch (error) {
+    throwIfAborted(signal);
+    if (!VarveError.is(error)) throw error;
+    return undefined;
+  }
+}
