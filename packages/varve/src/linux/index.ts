@@ -87,3 +87,4 @@ export {
 export { type FolderEntry, listFolder } from './folders.ts';
 export { type FileStat, fileType, statAt, statFd, type TimeSpec } from './stat.ts';
 export { getXattr, listXattrs, pathBelow, removeXattr, setXattr, type XattrTarget } from './xattrs.ts';
+export { type CodecStep, IsalDeflate, IsalInflate, isalAvailable } from './isal.ts';

@@ -29,6 +29,8 @@ export interface LayerToApply {
 export interface Usage {
   /** Bytes on disk that are this snapshot's own. */
   readonly bytes: number;
+  /** Sum of the sizes of its files, hard links once: what `docker ps --size` shows for a container. */
+  readonly contentBytes: number;
   readonly inodes: number;
 }
 

@@ -1,0 +1,145 @@
+import { existsSync, mkdirSync, readdirSync, rmSync, unlinkSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { applyLayer, type DiffSource } from '../../../layer/index.ts';
+import { bindMount, filesystemName } from '../../../linux/index.ts';
+import type { ChainID } from '../../../oci/index.ts';
+import { copyRootAttributes, markRoot, wasRootSet } from '../../tree/root-attributes.ts';
+import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
+import { TreeDriver } from '../../tree/tree-driver.ts';
+import type { LayerToApply, Probe } from '../../types.ts';
+import { layout, linkFolder, linkName } from './layout.ts';
+import { mountOverlay } from './overlay-mount.ts';
+import { probeOverlay } from './probe.ts';
+import { existingAncestor } from '../../tree/folders.ts';
+
+/**
+ * Layers as folders in overlayfs's own form, stacked by the kernel. On disk, under `<root>/overlay2`:
+ *
+ *     <id>/snapshot.json   the record: key, kind, parent (id: 64 random hex digits)
+ *     <id>/diff/           the layer's own files; whiteouts are character devices 0/0, `trusted.overlay.opaque`
+ *     <id>/work/           overlayfs's scratch, while active
+ *     <id>/merged/         mount point, while mounted
+ *     l/<26 characters>    -> ../<id>/diff, short names for old kernels
+ *     staging/ trash/      being made, being deleted
+ *
+ * README.md beside this file tells why.
+ */
+export class Overlay2Driver extends TreeDriver {
+  readonly name = 'overlay2';
+  readonly independentLayers = true;
+  readonly #root: string;
+
+  /** @param root folder of all drivers; this one keeps to `<root>/overlay2`. */
+  constructor(root: string) {
+    super(join(root, 'overlay2'));
+    this.#root = root;
+  }
+
+  async probe(): Promise<Probe> {
+    return probeOverlay(this.#root);
+  }
+
+  status(): readonly (readonly [string, string])[] {
+    return [
+      ['Backing Filesystem', filesystemName(existingAncestor(this.#root))],
+      ['Supports d_type', 'true'],
+      ['Using metacopy', 'false'],
+      ['Native Overlay Diff', 'true'],
+      ['userxattr', 'false'],
+    ];
+  }
+
+  metadata(key: string): Record<string, string> {
+    const snapshot = this.tree.require(key);
+    const { diff, work, merged } = layout(snapshot.path);
+    const lowers = this.tree.chain(snapshot.parent).map(({ path }) => layout(path).diff);
+    return {
+      ...(lowers.length > 0 ? { LowerDir: lowers.join(':') } : {}),
+      MergedDir: merged,
+      UpperDir: diff,
+      WorkDir: work,
+    };
+  }
+
+  override async recover(): Promise<readonly string[]> {
+    const report = [...(await super.recover())];
+    report.push(...this.#mendLinks());
+    return report;
+  }
+
+  protected async unpack(layer: LayerToApply, staging: Staging, signal: AbortSignal) {
+    const { diff } = layout(staging.path);
+    mkdirSync(diff);
+    markRoot(diff);
+    const applied = await applyLayer(layer, { root: diff, whiteouts: 'overlay' }, { signal });
+    return { applied, plainRoot: !wasRootSet(diff) };
+  }
+
+  protected async fill(staging: Staging, parent: ChainID | undefined): Promise<void> {
+    const { diff, work } = layout(staging.path);
+    mkdirSync(diff);
+    mkdirSync(work, { mode: 0o700 });
+    // The merged root shows the upper's own attributes.
+    const root = this.tree.chain(parent).find(({ plainRoot }) => !plainRoot);
+    if (root) copyRootAttributes(layout(root.path).diff, diff);
+  }
+
+  protected attach(snapshot: Snapshot, target: string, readOnly: boolean): void {
+    const { diff, work } = layout(snapshot.path);
+    const below = this.tree.chain(snapshot.parent);
+    if (below.length === 0) {
+      bindMount(diff, target, { readOnly });
+      return;
+    }
+    const isActive = snapshot.kind === 'active';
+    const stack = isActive ? below : [snapshot, ...below];
+    if (!isActive) this.#inheritRoot(stack);
+    mountOverlay({
+      base: this.tree.folder,
+      lowers: stack.map(({ id, path }) => ({ id, path: layout(path).diff })),
+      ...(isActive ? { upper: { id: snapshot.id, path: diff, work } } : {}),
+      target,
+      attributes: { readOnly },
+    });
+  }
+
+  protected ownFolder(snapshot: Snapshot): string {
+    return layout(snapshot.path).diff;
+  }
+
+  protected diffSource(snapshot: Snapshot): DiffSource {
+    const lowers = this.tree.chain(snapshot.parent).map(({ path }) => layout(path).diff);
+    return { kind: 'overlay', upper: layout(snapshot.path).diff, lowers };
+  }
+
+  protected override dropped(snapshot: Snapshot): void {
+    rmSync(join(this.tree.folder, linkFolder, linkName(snapshot.id)), { force: true });
+  }
+
+  protected async seal(snapshot: Snapshot): Promise<void> {
+    await rm(layout(snapshot.path).work, { recursive: true, force: true });
+  }
+
+  /**
+   * A read-only view shows the root of its topmost layer. Where that layer had no entry for the root, it takes the
+   * attributes of the one below, which may not have been there when it was unpacked.
+   */
+  #inheritRoot(stack: readonly Snapshot[]): void {
+    const top = stack[0];
+    const source = stack.find(({ plainRoot }) => !plainRoot);
+    if (top?.plainRoot && source) copyRootAttributes(layout(source.path).diff, layout(top.path).diff);
+  }
+
+  #mendLinks(): string[] {
+    const folder = join(this.tree.folder, linkFolder);
+    const wanted = new Set([...this.tree.values()].map(({ id }) => linkName(id)));
+    const report: string[] = [];
+    for (const name of existsSync(folder) ? readdirSync(folder) : []) {
+      if (wanted.has(name)) continue;
+      unlinkSync(join(folder, name));
+      report.push(`removed the short name ${name} of a snapshot that is gone`);
+    }
+    return report;
+  }
+}

@@ -1,0 +1,76 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { applyLayer, type DiffSource } from '../../../layer/index.ts';
+import { bindMount, filesystemName } from '../../../linux/index.ts';
+import type { ChainID } from '../../../oci/index.ts';
+import { existingAncestor } from '../../tree/folders.ts';
+import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
+import { TreeDriver } from '../../tree/tree-driver.ts';
+import type { LayerToApply, Probe } from '../../types.ts';
+import { copyInBackground } from '../../worker/jobs.ts';
+
+/**
+ * Every snapshot is a whole tree of its own: slow and large, unless the file system shares blocks (FICLONE: XFS,
+ * btrfs), but it works on any. On disk, under `<root>/vfs`:
+ *
+ *     <id>/snapshot.json   the record: key, kind, parent (id: 64 random hex digits)
+ *     <id>/root/           the full tree: the parent's, copied, and this layer's changes
+ *     <id>/merged/         mount point (a bind of root), while mounted
+ *     staging/ trash/      being made, being deleted
+ */
+export class VfsDriver extends TreeDriver {
+  readonly name = 'vfs';
+  /** A layer is unpacked over a copy of the one below. */
+  readonly independentLayers = false;
+  readonly #root: string;
+
+  /** @param root folder of all drivers; this one keeps to `<root>/vfs`. */
+  constructor(root: string) {
+    super(join(root, 'vfs'));
+    this.#root = root;
+  }
+
+  async probe(): Promise<Probe> {
+    if (process.geteuid?.() !== 0) return { ok: false, reason: 'keeping owners and devices needs root' };
+    return { ok: true };
+  }
+
+  status(): readonly (readonly [string, string])[] {
+    return [['Backing Filesystem', filesystemName(existingAncestor(this.#root))]];
+  }
+
+  metadata(key: string): Record<string, string> {
+    return { MergedDir: tree(this.tree.require(key)) };
+  }
+
+  protected async unpack(layer: LayerToApply, staging: Staging, signal: AbortSignal) {
+    await this.fill(staging, layer.parent);
+    const applied = await applyLayer(layer, { root: tree(staging), whiteouts: 'apply' }, { signal });
+    return { applied, plainRoot: false };
+  }
+
+  protected async fill(staging: Staging, parent: ChainID | undefined): Promise<void> {
+    mkdirSync(tree(staging));
+    if (parent !== undefined) await copyInBackground(tree(this.tree.require(parent)), tree(staging));
+  }
+
+  protected attach(snapshot: Snapshot, target: string, readOnly: boolean): void {
+    bindMount(tree(snapshot), target, { readOnly });
+  }
+
+  protected ownFolder(snapshot: Snapshot): string {
+    return tree(snapshot);
+  }
+
+  protected diffSource(snapshot: Snapshot): DiffSource {
+    const upper = tree(snapshot);
+    if (snapshot.parent === undefined) return { kind: 'trees', upper };
+    return { kind: 'trees', upper, lower: tree(this.tree.require(snapshot.parent)) };
+  }
+
+  protected async seal(): Promise<void> {}
+}
+
+function tree(place: { readonly path: string }): string {
+  return join(place.path, 'root');
+}

@@ -1,0 +1,2 @@
+export type { DriverUnderTest } from './rig.ts';
+export { testDriver } from './test-driver.ts';

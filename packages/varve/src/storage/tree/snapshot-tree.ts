@@ -1,0 +1,235 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, renameSync } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { VarveError } from '../../base/index.ts';
+import type { ChainID } from '../../oci/index.ts';
+import { deleteInBackground } from '../worker/jobs.ts';
+import { formatRecord, parseRecord, recordFile, type SnapshotRecord } from './record.ts';
+
+/** A snapshot on disk: its record and the folder that holds it. */
+export interface Snapshot extends SnapshotRecord {
+  /** Name of the folder: 64 hex digits that mean nothing. */
+  readonly id: string;
+  readonly path: string;
+}
+
+/** A folder being filled, that nobody sees before {@link SnapshotTree.publish}. */
+export interface Staging {
+  readonly id: string;
+  readonly path: string;
+}
+
+const idPattern = /^[0-9a-f]{64}$/;
+
+/**
+ * The snapshots of one driver under one folder:
+ *
+ *     <folder>/<id>/snapshot.json   the record, beside whatever the driver keeps
+ *     <folder>/staging/<id>/        being made; renaming it up is the moment it exists
+ *     <folder>/trash/<id>/          removed; being deleted
+ *
+ * All records are read at start, so that look-ups never touch the disk. One process writes.
+ */
+export class SnapshotTree {
+  readonly #folder: string;
+  readonly #byKey = new Map<string, Snapshot>();
+  readonly #byId = new Map<string, Snapshot>();
+  readonly #children = new Map<ChainID, Set<string>>();
+  readonly #unreadable: string[] = [];
+  readonly #deletions = new Set<Promise<void>>();
+  #ready = false;
+
+  /** Reads what is there; makes nothing before the first snapshot is made. */
+  constructor(folder: string) {
+    this.#folder = existsSync(folder) ? realpathSync(folder) : folder;
+    for (const id of holdings(this.#folder)) {
+      const path = join(this.#folder, id);
+      const record = readRecord(path);
+      if (record) this.#add({ ...record, id, path });
+      else this.#unreadable.push(id);
+    }
+  }
+
+  get folder(): string {
+    return this.#folder;
+  }
+
+  /** Makes the folders. The snapshots' own are closed to other users: a setuid file in a layer must not be reachable. */
+  prepareFolders(): void {
+    if (this.#ready) return;
+    mkdirSync(this.#folder, { recursive: true, mode: 0o710 });
+    for (const name of ['staging', 'trash']) {
+      mkdirSync(join(this.#folder, name), { recursive: true, mode: 0o700 });
+    }
+    this.#ready = true;
+  }
+
+  get(key: string): Snapshot | undefined {
+    return this.#byKey.get(key);
+  }
+
+  /** @throws VarveError `not-found` */
+  require(key: string): Snapshot {
+    const snapshot = this.#byKey.get(key);
+    if (!snapshot) throw noSuchSnapshot(key);
+    return snapshot;
+  }
+
+  byId(id: string): Snapshot | undefined {
+    return this.#byId.get(id);
+  }
+
+  values(): IterableIterator<Snapshot> {
+    return this.#byKey.values();
+  }
+
+  /** Keys of the snapshots directly on top of a committed one. */
+  children(key: string): readonly string[] {
+    return [...(this.#children.get(key as ChainID) ?? [])];
+  }
+
+  /**
+   * The committed snapshots from `top` down to the bottom one.
+   * @throws VarveError `not-found` naming the first one that is not there.
+   */
+  chain(top: ChainID | undefined): Snapshot[] {
+    const result: Snapshot[] = [];
+    for (let key = top; key !== undefined; ) {
+      const snapshot: Snapshot | undefined = this.#byKey.get(key);
+      if (snapshot?.kind !== 'committed') throw noSuchSnapshot(key);
+      result.push(snapshot);
+      key = snapshot.parent;
+    }
+    return result;
+  }
+
+  /** An empty folder to fill. */
+  stage(): Staging {
+    this.prepareFolders();
+    const id = randomBytes(32).toString('hex');
+    const path = join(this.#folder, 'staging', id);
+    mkdirSync(path, { mode: 0o710 });
+    return { id, path };
+  }
+
+  /** Writes the record into a staging folder, durably; the folder's other content is the caller's to sync. */
+  async publish(staging: Staging, record: SnapshotRecord): Promise<Snapshot> {
+    await writeDurably(join(staging.path, recordFile), formatRecord(record));
+    const path = join(this.#folder, staging.id);
+    await rename(staging.path, path);
+    await syncFolderInBackground(this.#folder);
+    const snapshot = { ...record, id: staging.id, path };
+    this.#add(snapshot);
+    return snapshot;
+  }
+
+  /** Replaces a snapshot's record in one step; it may change its key. */
+  async rewrite(snapshot: Snapshot, record: SnapshotRecord): Promise<Snapshot> {
+    const path = join(snapshot.path, recordFile);
+    await writeDurably(`${path}.new`, formatRecord(record));
+    await rename(`${path}.new`, path);
+    await syncFolderInBackground(snapshot.path);
+    this.#forget(snapshot);
+    const changed = { ...record, id: snapshot.id, path: snapshot.path };
+    this.#add(changed);
+    return changed;
+  }
+
+  /** Drops a staging folder; its files are deleted later. */
+  abandon(staging: Staging): void {
+    this.#trash(staging.path, staging.id);
+  }
+
+  /** Ends a snapshot: gone when this resolves, even if power fails; its files are deleted later. */
+  async discard(snapshot: Snapshot): Promise<void> {
+    this.#trash(snapshot.path, snapshot.id);
+    this.#forget(snapshot);
+    await syncFolderInBackground(this.#folder);
+  }
+
+  /** Deletes what a dead process left half made or half removed; tells what it found. */
+  recover(): string[] {
+    if (!existsSync(this.#folder)) return [];
+    this.prepareFolders();
+    const report: string[] = [];
+    for (const id of readdirSync(join(this.#folder, 'staging'))) {
+      this.#trash(join(this.#folder, 'staging', id), id);
+      report.push(`dropped an unfinished snapshot (${id.slice(0, 12)})`);
+    }
+    for (const name of readdirSync(join(this.#folder, 'trash'))) {
+      this.#delete(join(this.#folder, 'trash', name));
+      report.push(`finished a removal (${name.slice(0, 12)})`);
+    }
+    for (const id of this.#unreadable) {
+      report.push(`left ${join(this.#folder, id)} alone: its ${recordFile} cannot be read`);
+    }
+    return report;
+  }
+
+  /** Waits for the deletions that run. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#deletions);
+  }
+
+  #add(snapshot: Snapshot): void {
+    this.#byKey.set(snapshot.key, snapshot);
+    this.#byId.set(snapshot.id, snapshot);
+    if (snapshot.parent === undefined) return;
+    const siblings = this.#children.get(snapshot.parent) ?? new Set();
+    this.#children.set(snapshot.parent, siblings.add(snapshot.key));
+  }
+
+  #forget(snapshot: Snapshot): void {
+    this.#byKey.delete(snapshot.key);
+    this.#byId.delete(snapshot.id);
+    if (snapshot.parent !== undefined) this.#children.get(snapshot.parent)?.delete(snapshot.key);
+  }
+
+  #trash(path: string, id: string): void {
+    // A folder that recovery moves a second time must not meet its own first name.
+    const target = join(this.#folder, 'trash', `${id}.${randomBytes(4).toString('hex')}`);
+    renameSync(path, target);
+    this.#delete(target);
+  }
+
+  #delete(path: string): void {
+    const deletion = deleteInBackground(path)
+      .catch(() => undefined) // what stays in the trash is tried again at the next start
+      .finally(() => this.#deletions.delete(deletion));
+    this.#deletions.add(deletion);
+  }
+}
+
+function noSuchSnapshot(key: string): VarveError {
+  return new VarveError('not-found', 'NO_SUCH_SNAPSHOT', `No such snapshot: ${key}`, { subject: key });
+}
+
+/** Ids of the snapshots in a driver's folder, whole or not; none when there is no folder. */
+export function holdings(folder: string): string[] {
+  try {
+    return readdirSync(folder).filter((name) => idPattern.test(name));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+function readRecord(path: string): SnapshotRecord | undefined {
+  try {
+    return parseRecord(readFileSync(join(path, recordFile), 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+async function writeDurably(path: string, text: string): Promise<void> {
+  await using file = await open(path, 'w', 0o600);
+  await file.writeFile(text);
+  await file.sync();
+}
+
+async function syncFolderInBackground(path: string): Promise<void> {
+  await using folder = await open(path, 'r');
+  await folder.sync();
+}

@@ -1,0 +1,360 @@
+import { mkdirSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { KeyedLock, VarveError } from '../../base/index.ts';
+import {
+  type Change,
+  type Compression,
+  changes,
+  type DiffSource,
+  type LayerBlob,
+  writeLayer,
+} from '../../layer/index.ts';
+import { FilesystemSync, mountsBelow, setMountAttributes, unmountInBackground } from '../../linux/index.ts';
+import { type ChainID, chainId, type DiffID } from '../../oci/index.ts';
+import type { LayerToApply, OperationOptions, Probe, SnapshotInfo, StorageDriver, Usage } from '../types.ts';
+import { measureInBackground } from '../worker/jobs.ts';
+import { MountUses } from './mount-uses.ts';
+import type { SnapshotRecord } from './record.ts';
+import { SharedWork } from './shared-work.ts';
+import { type Snapshot, SnapshotTree, type Staging } from './snapshot-tree.ts';
+
+interface LayerSizes {
+  readonly diffId: DiffID;
+  readonly size: number;
+  readonly tarSize: number;
+}
+
+/**
+ * What drivers over a {@link SnapshotTree} have in common: naming, counting, atomicity and recovery. A driver says how
+ * a snapshot's folder is filled, shown and compared.
+ */
+export abstract class TreeDriver implements StorageDriver {
+  abstract readonly name: string;
+  abstract readonly independentLayers: boolean;
+  protected readonly tree: SnapshotTree;
+  readonly #mounts = new MountUses();
+  readonly #applying = new SharedWork<LayerSizes>();
+  readonly #locks = new KeyedLock();
+  /** Committed snapshots that something being made will stand on. */
+  readonly #pins = new Map<string, number>();
+  /** What the last diff of an active snapshot gave, so that a commit under that name knows its sizes. */
+  readonly #lastDiff = new Map<string, LayerSizes>();
+
+  /** @param folder the driver's own; made with the first snapshot. */
+  constructor(folder: string) {
+    this.tree = new SnapshotTree(folder);
+    this.#adoptMounts();
+  }
+
+  abstract probe(): Promise<Probe>;
+  abstract status(): readonly (readonly [string, string])[];
+  abstract metadata(key: string): Record<string, string>;
+
+  /** Unpacks a layer into a staging folder; gives also what belongs into the record. */
+  protected abstract unpack(
+    layer: LayerToApply,
+    staging: Staging,
+    signal: AbortSignal,
+  ): Promise<{ readonly applied: LayerSizes; readonly plainRoot: boolean }>;
+  /** Fills a staging folder for an active snapshot. */
+  protected abstract fill(staging: Staging, parent: ChainID | undefined): Promise<void>;
+  /** Mounts the snapshot at `target`, an empty folder. */
+  protected abstract attach(snapshot: Snapshot, target: string, readOnly: boolean): void;
+  /** Folder of the snapshot's own files, for measuring. */
+  protected abstract ownFolder(snapshot: Snapshot): string;
+  protected abstract diffSource(snapshot: Snapshot): DiffSource;
+  /** Drops what only an active snapshot needs. */
+  protected abstract seal(snapshot: Snapshot): Promise<void>;
+  /** Told after a snapshot is gone. */
+  protected dropped(_snapshot: Snapshot): void {}
+
+  has(key: string): boolean {
+    return this.tree.get(key) !== undefined;
+  }
+
+  info(key: string): SnapshotInfo | undefined {
+    const snapshot = this.tree.get(key);
+    return snapshot && { key, kind: snapshot.kind, parent: snapshot.parent };
+  }
+
+  *list(): Iterable<SnapshotInfo> {
+    for (const { key, kind, parent } of this.tree.values()) yield { key, kind, parent };
+  }
+
+  async apply(
+    layer: LayerToApply,
+    options: OperationOptions = {},
+  ): Promise<{ readonly size: number; readonly tarSize: number }> {
+    const { size, tarSize } = await this.#applying.run(layer.chainId, options.signal, (signal) =>
+      this.#locks.run(layer.chainId, () => this.#apply(layer, signal)),
+    );
+    return { size, tarSize };
+  }
+
+  async #apply(layer: LayerToApply, signal: AbortSignal): Promise<LayerSizes> {
+    const { diffId, chainId: key, parent } = layer;
+    const existing = this.tree.get(key);
+    if (existing) return await this.#sizesOf(existing, diffId);
+    if (parent !== undefined && !this.independentLayers) this.tree.chain(parent);
+    using _pin = this.#pin(parent);
+    const staging = this.tree.stage();
+    try {
+      // Opened first, so that it learns of every write that fails from here on.
+      using filesystem = new FilesystemSync(staging.path);
+      const { applied, plainRoot } = await this.unpack(layer, staging, signal);
+      if (applied.diffId !== diffId) {
+        throw new VarveError(
+          'data-loss',
+          'DIFFID_MISMATCH',
+          `layer verification failed: expected ${diffId}, got ${applied.diffId}`,
+          { subject: diffId, hint: 'the layer is damaged; pull the image again' },
+        );
+      }
+      await filesystem.sync();
+      const sizes = { diffId, size: applied.size, tarSize: applied.tarSize };
+      await this.tree.publish(staging, {
+        key,
+        kind: 'committed',
+        parent,
+        ...sizes,
+        ...(plainRoot ? { plainRoot } : {}),
+      });
+      return sizes;
+    } catch (error) {
+      this.tree.abandon(staging);
+      throw error;
+    }
+  }
+
+  /** A snapshot committed under a name that nobody computed a diff for has no sizes in its record. */
+  async #sizesOf(snapshot: Snapshot, diffId: DiffID): Promise<LayerSizes> {
+    const { size, tarSize } = snapshot;
+    if (size !== undefined && tarSize !== undefined) return { diffId, size, tarSize };
+    const { contentBytes } = await measureInBackground(this.ownFolder(snapshot));
+    return { diffId, size: contentBytes, tarSize: contentBytes };
+  }
+
+  async prepare(
+    key: string,
+    parent: ChainID | undefined,
+    options: { readonly size?: number } = {},
+  ): Promise<void> {
+    if (options.size !== undefined) throw this.#noQuota();
+    await this.#locks.run(key, async () => {
+      if (this.tree.get(key)) {
+        throw new VarveError('conflict', 'SNAPSHOT_EXISTS', `snapshot "${key}" already exists`, {
+          subject: key,
+        });
+      }
+      this.tree.chain(parent);
+      using _pin = this.#pin(parent);
+      const staging = this.tree.stage();
+      try {
+        await this.fill(staging, parent);
+        await this.tree.publish(staging, { key, kind: 'active', parent });
+      } catch (error) {
+        this.tree.abandon(staging);
+        throw error;
+      }
+    });
+  }
+
+  #noQuota(): VarveError {
+    return new VarveError(
+      'not-implemented',
+      'STORAGE_OPT_UNSUPPORTED',
+      `--storage-opt size is not supported by the storage driver ${this.name}`,
+      { hint: 'start the container without --storage-opt' },
+    );
+  }
+
+  async mount(key: string, options: { readonly readOnly?: boolean } = {}): Promise<string> {
+    return await this.#locks.run(key, async () => {
+      const snapshot = this.tree.require(key);
+      const readOnly = options.readOnly === true || snapshot.kind === 'committed';
+      const target = mountPoint(snapshot);
+      let use = this.#mounts.get(key);
+      // An administrator may have unmounted it behind our back.
+      if (use && !isMounted(use.target)) {
+        this.#mounts.drop(key);
+        use = undefined;
+      }
+      if (!use) {
+        this.#attach(snapshot, target, readOnly);
+        use = this.#mounts.add(key, target, readOnly);
+      } else if (use.readOnly && !readOnly) {
+        setMountAttributes(target, { readOnly: false });
+        use.readOnly = false;
+      }
+      use.uses++;
+      return target;
+    });
+  }
+
+  async unmount(key: string): Promise<void> {
+    await this.#locks.run(key, async () => {
+      if (this.#mounts.leave(key)) await this.#detach(key);
+    });
+  }
+
+  #attach(snapshot: Snapshot, target: string, readOnly: boolean): void {
+    mkdirSync(target, { recursive: true, mode: 0o700 });
+    try {
+      this.attach(snapshot, target, readOnly);
+    } catch (error) {
+      removeFolder(target);
+      throw error;
+    }
+  }
+
+  async #detach(key: string): Promise<void> {
+    const use = this.#mounts.get(key);
+    if (!use) return;
+    await unmountCompletely(use.target);
+    this.#mounts.drop(key);
+  }
+
+  async changes(key: string): Promise<Change[]> {
+    return await changes(this.diffSource(this.tree.require(key)));
+  }
+
+  async diff(
+    key: string,
+    output: string,
+    compression: Compression,
+    options: OperationOptions = {},
+  ): Promise<LayerBlob> {
+    const snapshot = this.tree.require(key);
+    const blob = await writeLayer(this.diffSource(snapshot), output, compression, options);
+    const { diffId, size, tarSize } = blob;
+    if (snapshot.kind === 'active') this.#lastDiff.set(key, { diffId, size, tarSize });
+    return blob;
+  }
+
+  async commit(key: string, chain: ChainID): Promise<void> {
+    await this.#locks.run(chain, () =>
+      this.#locks.run(key, async () => {
+        const snapshot = this.tree.require(key);
+        if (snapshot.kind === 'committed') {
+          throw new VarveError('conflict', 'SNAPSHOT_COMMITTED', `snapshot "${key}" is committed already`, {
+            subject: key,
+          });
+        }
+        this.#refuseUsed(key);
+        await this.#detach(key);
+        if (this.tree.get(chain)) {
+          await this.tree.discard(snapshot);
+          this.dropped(snapshot);
+          return;
+        }
+        using filesystem = new FilesystemSync(snapshot.path);
+        await filesystem.sync();
+        const known = this.#lastDiff.get(key);
+        const isItsDiff = known && chainId(snapshot.parent, known.diffId) === chain;
+        const record: SnapshotRecord = { key: chain, kind: 'committed', parent: snapshot.parent };
+        const committed = await this.tree.rewrite(snapshot, isItsDiff ? { ...record, ...known } : record);
+        this.#lastDiff.delete(key);
+        await this.seal(committed);
+      }),
+    );
+  }
+
+  async usage(key: string): Promise<Usage> {
+    return await measureInBackground(this.ownFolder(this.tree.require(key)));
+  }
+
+  async remove(key: string): Promise<void> {
+    await this.#locks.run(key, async () => {
+      const snapshot = this.tree.get(key);
+      if (!snapshot) return;
+      const children = this.tree.children(key);
+      if (children.length > 0 || this.#pins.has(key)) {
+        throw new VarveError(
+          'conflict',
+          'SNAPSHOT_HAS_CHILDREN',
+          `snapshot "${key}" cannot be removed: ${children.length || 'some'} snapshots stand on it`,
+          { subject: key, data: { children } },
+        );
+      }
+      this.#refuseUsed(key);
+      await this.#detach(key);
+      await this.tree.discard(snapshot);
+      this.dropped(snapshot);
+      this.#lastDiff.delete(key);
+    });
+  }
+
+  async recover(): Promise<readonly string[]> {
+    const report = this.tree.recover();
+    for (const { target } of mountsBelow(this.tree.folder).reverse()) {
+      const owner = this.#ownerOf(target);
+      if (owner?.kind === 'active') continue;
+      if (owner && this.#mounts.isUsed(owner.key)) continue;
+      await unmountCompletely(target);
+      if (owner) this.#mounts.drop(owner.key);
+      report.push(`unmounted ${target}, which nobody uses`);
+    }
+    for (const snapshot of this.tree.values()) {
+      if (snapshot.kind === 'committed') await this.seal(snapshot);
+    }
+    return report;
+  }
+
+  async close(): Promise<void> {
+    await this.tree.idle();
+  }
+
+  /** Mounts outlive the process that made them, as the containers on them do. */
+  #adoptMounts(): void {
+    for (const { target, options } of mountsBelow(this.tree.folder)) {
+      const owner = this.#ownerOf(target);
+      if (owner) this.#mounts.add(owner.key, target, options.includes('ro'));
+    }
+  }
+
+  #ownerOf(target: string): Snapshot | undefined {
+    const id = target.slice(this.tree.folder.length + 1).split('/')[0];
+    const snapshot = this.tree.byId(id ?? '');
+    return snapshot && mountPoint(snapshot) === target ? snapshot : undefined;
+  }
+
+  #refuseUsed(key: string): void {
+    if (!this.#mounts.isUsed(key)) return;
+    throw new VarveError('conflict', 'SNAPSHOT_MOUNTED', `snapshot "${key}" is mounted`, { subject: key });
+  }
+
+  #pin(key: string | undefined): Disposable {
+    if (key !== undefined) this.#pins.set(key, (this.#pins.get(key) ?? 0) + 1);
+    return {
+      [Symbol.dispose]: () => {
+        if (key === undefined) return;
+        const left = (this.#pins.get(key) ?? 1) - 1;
+        if (left > 0) this.#pins.set(key, left);
+        else this.#pins.delete(key);
+      },
+    };
+  }
+}
+
+/** Where a snapshot is shown; the folder is there only while it is. */
+export function mountPoint(snapshot: Snapshot): string {
+  return join(snapshot.path, 'merged');
+}
+
+function isMounted(target: string): boolean {
+  return mountsBelow(target).some((entry) => entry.target === target);
+}
+
+/** Removing the mount point ends the mount's copies in other mount namespaces too (Linux 3.18). */
+async function unmountCompletely(target: string): Promise<void> {
+  await unmountInBackground(target, { detach: true });
+  removeFolder(target);
+}
+
+function removeFolder(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}

@@ -1,0 +1,79 @@
+import { Worker } from 'node:worker_threads';
+import { VarveError } from '../../base/index.ts';
+import type { Usage } from '../types.ts';
+import type { Job, JobReply } from './storage-worker.ts';
+
+// The bundle keeps workers beside itself under the same name.
+const entry = new URL(
+  import.meta.url.endsWith('.ts') ? './storage-worker.ts' : './storage-worker.mjs',
+  import.meta.url,
+);
+
+interface Waiter {
+  resolve(value: JobReply): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * One thread that does jobs in order, started with the first and kept. It holds the process alive only while it has
+ * something to do.
+ */
+class Lane {
+  readonly #waiters = new Map<number, Waiter>();
+  #worker: Worker | undefined;
+  #next = 0;
+
+  async run(job: Job): Promise<JobReply> {
+    const worker = this.#start();
+    const id = this.#next++;
+    return await new Promise<JobReply>((resolve, reject) => {
+      this.#waiters.set(id, { resolve, reject });
+      worker.ref();
+      worker.postMessage({ id, job });
+    });
+  }
+
+  #start(): Worker {
+    if (this.#worker) return this.#worker;
+    const worker = new Worker(entry, { name: 'varve-storage' });
+    worker.on('message', ({ id, reply }: { id: number; reply: JobReply }) => {
+      this.#waiters.get(id)?.resolve(reply);
+      this.#waiters.delete(id);
+      if (this.#waiters.size === 0) worker.unref();
+    });
+    const fail = (error: unknown): void => {
+      this.#worker = undefined;
+      for (const { reject } of this.#waiters.values()) reject(error);
+      this.#waiters.clear();
+    };
+    worker.once('error', fail);
+    worker.once('exit', () => fail(new VarveError('internal', 'WORKER_ENDED', 'the storage worker ended')));
+    this.#worker = worker;
+    return worker;
+  }
+}
+
+// Deleting a large image must not keep a container's start waiting.
+const lanes = { deletions: new Lane(), work: new Lane() };
+
+async function run(lane: keyof typeof lanes, job: Job): Promise<Usage | undefined> {
+  const reply = await lanes[lane].run(job);
+  const { error, usage } = reply;
+  if (error) throw new VarveError(error.kind, error.code, error.message);
+  return usage;
+}
+
+/** Deletes a tree on another thread. See {@link file://./delete-tree.ts}. */
+export async function deleteInBackground(path: string): Promise<void> {
+  await run('deletions', { type: 'delete', path });
+}
+
+/** Measures a tree on another thread. See {@link file://./measure-tree.ts}. */
+export async function measureInBackground(path: string): Promise<Usage> {
+  return (await run('work', { type: 'measure', path })) as Usage;
+}
+
+/** Copies the content of a folder into another on another thread. See {@link file://./copy-tree.ts}. */
+export async function copyInBackground(from: string, to: string): Promise<void> {
+  await run('work', { type: 'copy', from, to });
+}
