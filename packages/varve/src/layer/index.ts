@@ -1,1 +1,3 @@
+export { type ApplyOptions, applyLayer } from './apply-layer.ts';
+export { defaultLimits, type LayerLimits } from './limits.ts';
 export type * from './types.ts';

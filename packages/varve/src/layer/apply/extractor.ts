@@ -1,0 +1,398 @@
+import { constants, readlinkSync, writeSync } from 'node:fs';
+import {
+  check,
+  close,
+  errno,
+  type FileStat,
+  fchmod,
+  fchown,
+  fileType,
+  ftruncate,
+  futimens,
+  linkat,
+  makeDevice,
+  mkdirat,
+  mknodat,
+  openat,
+  pathBelow,
+  type SysResult,
+  setXattr,
+  statAt,
+  symlinkat,
+  type TimeSpec,
+  unlinkat,
+} from '../../linux/index.ts';
+import { VarveError } from '../../base/index.ts';
+import { layerError, printable } from '../errors.ts';
+import { type BytePath, cleanPath, joinPath, pathBytes, splitPath } from '../names.ts';
+import type { TarEntry, Xattr } from '../tar/entry.ts';
+import type { TarHandler } from '../tar/reader.ts';
+import { isMetadataPath, overlayXattrs, readLayerName } from '../whiteouts.ts';
+import { ConfinedRoot, clearFolder, removeTree } from './confined-root.ts';
+import { applyToFd, applyToName, applyXattrs, defaultAcl, type Ownership } from './metadata.ts';
+
+export interface ExtractOptions {
+  /**
+   * `overlay` and `apply` as {@link ApplyTarget}; `none` takes `.wh.` names as ordinary ones, for archives that are
+   * no layers.
+   */
+  readonly whiteouts: 'overlay' | 'apply' | 'none';
+  /** Whether an entry for the root itself (`./`) sets the root's owner, mode and times. */
+  readonly rootEntry: boolean;
+  /** Docker's noOverwriteDirNonDir: a folder does not replace a file nor a file a folder. */
+  readonly noOverwriteDirNonDir?: boolean;
+  /** Owner of everything instead of the archive's. */
+  readonly owner?: Ownership;
+}
+
+interface FolderEnd {
+  readonly atime: TimeSpec;
+  readonly mtime: TimeSpec;
+  readonly acl: Buffer | undefined;
+}
+
+/** Writes what a tar reader reads into a folder, confined to it. Times of folders are set by {@link Extractor.finish}. */
+export class Extractor implements TarHandler, Disposable {
+  readonly #root: ConfinedRoot;
+  readonly #options: ExtractOptions;
+  readonly #overlay: boolean;
+  readonly #folders = new Map<BytePath, FolderEnd>();
+  /** In `apply`: what this layer wrote, by real path; whiteouts do not touch it (OCI layer.md#whiteouts). */
+  readonly #written: Set<string> | undefined;
+  #realParentOf: BytePath | undefined;
+  #realParent = '';
+  #stale = false;
+  #fd = -1;
+  #end = 0;
+  #size = 0;
+
+  /** @param root an existing folder. */
+  constructor(root: string, options: ExtractOptions) {
+    this.#root = new ConfinedRoot(root);
+    this.#options = options;
+    this.#overlay = options.whiteouts === 'overlay';
+    this.#written = options.whiteouts === 'apply' ? new Set() : undefined;
+  }
+
+  /** Bytes of file content so far, hard links once. */
+  get size(): number {
+    return this.#size;
+  }
+
+  entry(entry: TarEntry): void {
+    if (this.#stale) this.#forget();
+    const path = cleanPath(entry.name);
+    if (path === '') {
+      this.#rootEntry(entry);
+      return;
+    }
+    const { parent, base } = splitPath(path);
+    if (this.#options.whiteouts !== 'none') {
+      if (isMetadataPath(parent)) return;
+      const name = readLayerName(base, path);
+      if (name.kind === 'metadata') return;
+      if (name.kind === 'opaque') {
+        this.#opaque(parent);
+        return;
+      }
+      if (name.kind === 'whiteout') {
+        this.#whiteout(parent, name.name);
+        return;
+      }
+    }
+    const folder = this.#root.makeFolder(parent);
+    this.#create(entry, folder, pathBytes(base), path);
+    this.#written?.add(this.#realPath(parent, base));
+  }
+
+  data(slice: Buffer, position: number): void {
+    if (this.#fd < 0) return;
+    for (let done = 0; done < slice.length; ) {
+      try {
+        done += writeSync(this.#fd, slice, done, slice.length - done, position + done);
+      } catch (error) {
+        throw writeError(error);
+      }
+    }
+    this.#end = position + slice.length;
+  }
+
+  end(entry: TarEntry): void {
+    if (this.#fd < 0) return;
+    if (entry.size > this.#end) check(ftruncate(this.#fd, entry.size), 'ftruncate', entry.name);
+    applyToFd(this.#fd, entry, this.#owner(entry), this.#overlay);
+    close(this.#fd);
+    this.#fd = -1;
+    this.#size += entry.size;
+  }
+
+  /** Sets what had to wait for the end: times and default ACLs of folders, the deepest last entries first. */
+  finish(): void {
+    for (const [path, { atime, mtime, acl }] of [...this.#folders].reverse()) {
+      const { parent, base } = splitPath(path);
+      const folder = path === '' ? this.#root.fd : this.#root.folder(parent);
+      if (folder < 0) continue;
+      const fd = openat(
+        folder,
+        path === '' ? '.' : pathBytes(base),
+        constants.O_RDONLY | constants.O_DIRECTORY,
+      );
+      // Replaced by a later entry.
+      if (fd < 0) continue;
+      if (acl) applyXattrs(fd, [{ name: Buffer.from(defaultAcl), value: acl }], this.#overlay);
+      check(futimens(fd, atime, mtime), 'futimens', path);
+      close(fd);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#fd >= 0) close(this.#fd);
+    this.#fd = -1;
+    this.#root[Symbol.dispose]();
+  }
+
+  #owner(entry: TarEntry): Ownership {
+    return this.#options.owner ?? entry;
+  }
+
+  /** The name's place in the tree, with the links of its folder resolved; only a key. */
+  #realPath(parent: BytePath, base: string): string {
+    if (this.#realParentOf !== parent) {
+      const fd = this.#root.folder(parent);
+      this.#realParent = fd < 0 ? parent : readlinkSync(`/proc/self/fd/${fd}`, 'latin1');
+      this.#realParentOf = parent;
+    }
+    return `${this.#realParent}/${base}`;
+  }
+
+  /** A folder or link went away: nothing remembered about paths holds any more. */
+  #forget(): void {
+    this.#stale = false;
+    this.#root.forget();
+    this.#realParentOf = undefined;
+  }
+
+  #rootEntry(entry: TarEntry): void {
+    const climbs = entry.name.toString('latin1').split('/').includes('..');
+    if (!this.#options.rootEntry || entry.type !== 'directory' || climbs) return;
+    const owner = this.#owner(entry);
+    check(fchown(this.#root.fd, owner.uid, owner.gid), 'fchown', entry.name);
+    check(fchmod(this.#root.fd, entry.mode), 'fchmod', entry.name);
+    applyXattrs(this.#root.fd, entry.xattrs, this.#overlay, defaultAcl);
+    this.#folders.set('', folderEnd(entry));
+  }
+
+  #create(entry: TarEntry, folder: number, base: Buffer, path: BytePath): void {
+    switch (entry.type) {
+      case 'file':
+        this.#fd = this.#retry(entry, folder, base, path, () =>
+          openat(folder, base, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600),
+        );
+        this.#end = 0;
+        return;
+      case 'directory':
+        this.#directory(entry, folder, base, path);
+        return;
+      case 'symlink':
+        if (entry.linkName.length === 0)
+          throw layerError('TAR_BAD_LINK', 'a symbolic link to nothing', entry.name);
+        this.#retry(entry, folder, base, path, () => symlinkat(entry.linkName, folder, base));
+        break;
+      case 'hardlink':
+        this.#hardlink(entry, folder, base, path);
+        return;
+      case 'fifo':
+        this.#retry(entry, folder, base, path, () => mknodat(folder, base, fileType.fifo | 0o600));
+        break;
+      case 'character-device':
+      case 'block-device': {
+        const type = entry.type === 'block-device' ? fileType.blockDevice : fileType.characterDevice;
+        const device = makeDevice(entry.deviceMajor, entry.deviceMinor);
+        this.#retry(entry, folder, base, path, () => mknodat(folder, base, type | 0o600, device));
+        break;
+      }
+      case 'other':
+        // A volume's label (GNU tar -V) is no file.
+        if (entry.typeFlag === 0x56) return;
+        throw layerError(
+          'TAR_UNSUPPORTED_TYPE',
+          `entries of type ${printable(String.fromCharCode(entry.typeFlag))} are not supported`,
+          entry.name,
+        );
+    }
+    applyToName(folder, base, entry, this.#owner(entry), this.#overlay);
+  }
+
+  /** Makes a name; when it is taken, the newcomer replaces it, whatever it is (Docker, containerd, GNU tar). */
+  #retry(entry: TarEntry, folder: number, base: Buffer, path: BytePath, make: () => SysResult): number {
+    let made = make();
+    if (made === -errno.EEXIST) {
+      this.#replace(entry, folder, base, path);
+      made = make();
+    }
+    if (made === -errno.ENAMETOOLONG) throw layerError('TAR_BAD_NAME', 'name too long', entry.name);
+    return check(made, `create ${entry.type}`, entry.name);
+  }
+
+  #replace(entry: TarEntry, folder: number, base: Buffer, path: BytePath): void {
+    const gone = unlinkat(folder, base);
+    if (gone === -errno.EISDIR) {
+      if (this.#options.noOverwriteDirNonDir === true) {
+        throw new VarveError(
+          'invalid',
+          'OVERWRITE_REFUSED',
+          `cannot overwrite directory ${printable(path)} with non-directory`,
+        );
+      }
+      removeTree(folder, base, path);
+    } else if (gone !== -errno.ENOENT) {
+      check(gone, 'unlinkat', entry.name);
+    }
+    // Only now: the folder's own descriptor is in use.
+    this.#stale = true;
+  }
+
+  #directory(entry: TarEntry, folder: number, base: Buffer, path: BytePath): void {
+    let made = mkdirat(folder, base, 0o700);
+    if (made === -errno.EEXIST) {
+      const existing = statAt(folder, base);
+      if (typeof existing === 'number') check(existing, 'statx', entry.name);
+      else if ((existing.mode & fileType.mask) !== fileType.directory) {
+        if (this.#options.noOverwriteDirNonDir === true) {
+          throw new VarveError(
+            'invalid',
+            'OVERWRITE_REFUSED',
+            `cannot overwrite non-directory ${printable(path)} with directory`,
+          );
+        }
+        check(unlinkat(folder, base), 'unlinkat', entry.name);
+        this.#stale = true;
+        made = check(mkdirat(folder, base, 0o700), 'mkdirat', entry.name);
+        // Its whiteout came first: the folder hides what was there, as opq would say.
+        if (this.#overlay && isWhiteout(existing)) setOpaque(folder, base);
+      }
+    } else if (made === -errno.ENAMETOOLONG) {
+      throw layerError('TAR_BAD_NAME', 'name too long', entry.name);
+    } else {
+      check(made, 'mkdirat', entry.name);
+    }
+    const fd = check(openat(folder, base, constants.O_RDONLY | constants.O_DIRECTORY), 'openat', entry.name);
+    try {
+      const owner = this.#owner(entry);
+      check(fchown(fd, owner.uid, owner.gid), 'fchown', entry.name);
+      check(fchmod(fd, entry.mode), 'fchmod', entry.name);
+      if (entry.xattrs.length > 0) applyXattrs(fd, entry.xattrs, this.#overlay, defaultAcl);
+    } finally {
+      close(fd);
+    }
+    // A later entry of the same name comes later in the order too.
+    this.#folders.delete(path);
+    this.#folders.set(path, folderEnd(entry));
+  }
+
+  #hardlink(entry: TarEntry, folder: number, base: Buffer, path: BytePath): void {
+    const target = cleanPath(entry.linkName);
+    const bad = (cause?: number): VarveError =>
+      layerError(
+        'TAR_BAD_LINK',
+        `hard link to ${printable(entry.linkName)}, which is not there`,
+        entry.name,
+        cause,
+      );
+    if (target === '' || target === path) {
+      if (target === '') throw bad();
+      return;
+    }
+    const { parent, base: name } = splitPath(target);
+    // `folder` is the root's kept descriptor, which opening another one closes.
+    const own = openat(folder, '.', constants.O_RDONLY | constants.O_DIRECTORY);
+    check(own, 'openat', entry.name);
+    try {
+      const from = this.#root.folder(parent);
+      if (from < 0) throw bad(from);
+      const source = statAt(from, pathBytes(name));
+      if (typeof source === 'number' || (source.mode & fileType.mask) === fileType.directory) throw bad();
+      if (this.#overlay && isWhiteout(source)) throw bad();
+      const existing = statAt(own, base);
+      if (typeof existing !== 'number') {
+        if (existing.inode === source.inode && existing.device === source.device) return;
+        this.#replace(entry, own, base, path);
+      }
+      const made = linkat(from, pathBytes(name), own, base);
+      if (made === -errno.ENOENT) throw bad(made);
+      check(made, 'linkat', entry.name);
+    } finally {
+      close(own);
+    }
+  }
+
+  #whiteout(parent: BytePath, name: string): void {
+    const base = pathBytes(name);
+    if (!this.#overlay) {
+      const folder = this.#root.folder(parent);
+      // Nothing there to delete.
+      if (folder === -errno.ENOENT || folder === -errno.ENOTDIR || folder === -errno.ELOOP) return;
+      check(folder, 'openat2', parent);
+      removeTree(folder, base, this.#realPath(parent, name), (path) => this.#written?.has(path) === true);
+      this.#forget();
+      return;
+    }
+    const folder = this.#root.makeFolder(parent);
+    const made = mknodat(folder, base, fileType.characterDevice, 0n);
+    if (made !== -errno.EEXIST) {
+      check(made, 'mknodat', joinPath(parent, name));
+      return;
+    }
+    // This layer has the name itself: that hides a lower file, and a lower folder when it is opaque.
+    const existing = statAt(folder, base);
+    if (typeof existing !== 'number' && (existing.mode & fileType.mask) === fileType.directory) {
+      setOpaque(folder, base);
+    }
+  }
+
+  #opaque(parent: BytePath): void {
+    if (this.#overlay) {
+      setOpaque(this.#root.makeFolder(parent), Buffer.from('.'));
+      return;
+    }
+    const folder = this.#root.folder(parent);
+    if (folder === -errno.ENOENT || folder === -errno.ENOTDIR || folder === -errno.ELOOP) return;
+    check(folder, 'openat2', parent);
+    const fd = check(openat(folder, '.', constants.O_RDONLY | constants.O_DIRECTORY), 'openat', parent);
+    try {
+      const real = readlinkSync(`/proc/self/fd/${fd}`, 'latin1');
+      clearFolder(fd, real, (path) => this.#written?.has(path) === true);
+    } finally {
+      close(fd);
+    }
+    this.#forget();
+  }
+}
+
+function folderEnd(entry: TarEntry): FolderEnd {
+  const acl = entry.xattrs.find(({ name }: Xattr) => name.toString('latin1') === defaultAcl);
+  return { atime: entry.atime ?? entry.mtime, mtime: entry.mtime, acl: acl?.value };
+}
+
+/** A character device 0/0, overlayfs's whiteout. */
+function isWhiteout(stat: FileStat): boolean {
+  return (
+    (stat.mode & fileType.mask) === fileType.characterDevice && stat.rdevMajor === 0 && stat.rdevMinor === 0
+  );
+}
+
+function setOpaque(dirfd: number, base: Buffer): void {
+  check(setXattr(pathBelow(dirfd, base), overlayXattrs.opaque, Buffer.from('y')), 'setxattr', base);
+}
+
+/** Node knows EDQUOT (122) only as UNKNOWN. */
+function writeError(error: unknown): unknown {
+  const { errno: number, code } = error as NodeJS.ErrnoException;
+  if (number === -122 || code === 'ENOSPC') {
+    return new VarveError('exhausted', 'NO_SPACE', 'no space left on device', {
+      cause: error,
+      hint: 'free space with `varve system prune`',
+    });
+  }
+  return error;
+}

@@ -1,0 +1,28 @@
+import { VarveError } from '../../base/index.ts';
+import { IsalDeflate, IsalInflate, isalAvailable } from '../../linux/index.ts';
+import { applyLayerSync } from '../apply/apply-sync.ts';
+import type { FastGzip } from '../compress/codecs.ts';
+import type { JobName, JobRequest, Jobs } from './protocol.ts';
+
+const fast: FastGzip | undefined = isalAvailable()
+  ? { inflate: () => new IsalInflate(), deflate: () => new IsalDeflate() }
+  : undefined;
+
+type Runner<J extends JobName> = (args: Jobs[J]['args'], checkCancelled: () => void) => Jobs[J]['result'];
+
+const runners: { readonly [J in JobName]?: Runner<J> } = {
+  apply: ({ source, target, limits }, checkCancelled) =>
+    applyLayerSync(source, target, limits, fast, checkCancelled),
+};
+
+/** Runs a job to its end. */
+export function runJob({ job, args, stop }: JobRequest): unknown {
+  const flag = new Int32Array(stop);
+  const checkCancelled = (): void => {
+    if (Atomics.load(flag, 0) !== 0) {
+      throw new VarveError('cancelled', 'CANCELLED', 'the operation was cancelled');
+    }
+  };
+  checkCancelled();
+  return (runners[job] as Runner<JobName>)(args, checkCancelled);
+}

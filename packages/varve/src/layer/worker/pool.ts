@@ -1,0 +1,110 @@
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { throwIfAborted, VarveError } from '../../base/index.ts';
+import { fromPlainError, type JobName, type JobReply, type JobRequest, type Jobs } from './protocol.ts';
+
+/** The worker's file: beside this one in the sources, beside the bundle when there is one. */
+export function workerFile(name: string): URL {
+  return import.meta.url.endsWith('.ts')
+    ? new URL(`./${name}.ts`, import.meta.url)
+    : new URL(`./layer-${name}.mjs`, import.meta.url);
+}
+
+interface Waiting {
+  readonly request: JobRequest;
+  readonly resolve: (result: never) => void;
+  readonly reject: (error: VarveError) => void;
+}
+
+interface Member {
+  readonly worker: Worker;
+  current: Waiting | undefined;
+}
+
+/**
+ * Threads that run whole jobs, one each at a time, as many as the machine has cores (a layer's work is one thread's). They
+ * start when needed, stay for the next job, and keep the process alive only while they work.
+ */
+export class WorkerPool {
+  readonly #limit: number;
+  readonly #members: Member[] = [];
+  readonly #queue: Waiting[] = [];
+  #lastId = 0;
+
+  constructor(limit: number = Math.max(2, Math.min(8, availableParallelism()))) {
+    this.#limit = limit;
+  }
+
+  /** Runs a job. Aborting stops it at its next piece of data; it has ended when the promise rejects. */
+  async run<J extends JobName>(
+    job: J,
+    args: Jobs[J]['args'],
+    signal?: AbortSignal,
+  ): Promise<Jobs[J]['result']> {
+    throwIfAborted(signal);
+    const stop = new SharedArrayBuffer(4);
+    const flag = new Int32Array(stop);
+    const onAbort = (): void => void Atomics.store(flag, 0, 1);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      return await new Promise<Jobs[J]['result']>((resolve, reject) => {
+        this.#queue.push({ request: { id: ++this.#lastId, job, args, stop }, resolve, reject });
+        this.#dispatch();
+      });
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  #dispatch(): void {
+    while (this.#queue.length > 0) {
+      const free =
+        this.#members.find((member) => !member.current) ??
+        (this.#members.length < this.#limit ? this.#start() : undefined);
+      if (!free) return;
+      const next = this.#queue.shift() as Waiting;
+      free.current = next;
+      free.worker.ref();
+      free.worker.postMessage(next.request);
+    }
+  }
+
+  #start(): Member {
+    const worker = new Worker(workerFile('worker'), { name: 'varve-layer' });
+    const member: Member = { worker, current: undefined };
+    worker.on('message', (reply: JobReply) => {
+      const done = member.current;
+      member.current = undefined;
+      worker.unref();
+      if ('error' in reply) done?.reject(fromPlainError(reply.error));
+      else done?.resolve(reply.result as never);
+      this.#dispatch();
+    });
+    worker.on('error', (error) => this.#lost(member, error));
+    worker.on('exit', () => this.#lost(member, undefined));
+    this.#members.push(member);
+    return member;
+  }
+
+  /** A thread that died (out of memory, say) fails its job; the next job starts another. */
+  #lost(member: Member, cause: unknown): void {
+    const at = this.#members.indexOf(member);
+    if (at >= 0) this.#members.splice(at, 1);
+    const failed = member.current;
+    member.current = undefined;
+    failed?.reject(
+      new VarveError('internal', 'WORKER_LOST', 'the thread working on a layer ended unexpectedly', {
+        cause,
+      }),
+    );
+    if (at >= 0) this.#dispatch();
+  }
+}
+
+let shared: WorkerPool | undefined;
+
+/** The process's pool. */
+export function workerPool(): WorkerPool {
+  shared ??= new WorkerPool();
+  return shared;
+}

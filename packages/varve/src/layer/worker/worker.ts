@@ -1,0 +1,17 @@
+import { parentPort } from 'node:worker_threads';
+import { runJob } from './jobs.ts';
+import { type JobReply, type JobRequest, toPlainError } from './protocol.ts';
+
+/** The entry file of a thread of the pool. */
+const port = parentPort;
+if (!port) throw new Error('this file is a worker’s');
+
+port.on('message', (request: JobRequest) => {
+  let reply: JobReply;
+  try {
+    reply = { id: request.id, result: runJob(request) };
+  } catch (error) {
+    reply = { id: request.id, error: toPlainError(error) };
+  }
+  port.postMessage(reply);
+});
