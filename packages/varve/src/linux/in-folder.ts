@@ -15,9 +15,13 @@ export function inFolder<T>(folder: string, work: () => T): T {
     try {
       return work();
     } finally {
-      if (fchdir(before) < 0) throw systemError('fchdir', 'the former folder');
+      goBack(before);
     }
   } finally {
     closeSync(before);
   }
+}
+
+function goBack(fd: number): void {
+  if (fchdir(fd) < 0) throw systemError('fchdir', 'the former folder');
 }

@@ -15,7 +15,7 @@ export function expectedChanges(before: Listing, after: Listing): string[] {
   for (const path of before.keys()) {
     if (!after.has(path) && isFolder(after.get(dirname(path)))) kinds.set(path, 'D');
   }
-  for (const path of [...kinds.keys()]) {
+  for (const path of kinds.keys()) {
     for (let above = dirname(path); above !== '/'; above = dirname(above)) {
       if (!kinds.has(above)) kinds.set(above, 'C');
     }

@@ -43,7 +43,7 @@ class Lane {
     });
     const fail = (error: unknown): void => {
       this.#worker = undefined;
-      for (const { reject } of this.#waiters.values()) reject(error);
+      for (const waiter of this.#waiters.values()) waiter.reject(error);
       this.#waiters.clear();
     };
     worker.once('error', fail);
