@@ -43,7 +43,7 @@ export function attribute(type: number, value: Buffer | number | string | readon
   } else if (typeof value === 'string') {
     payload = Buffer.from(`${value}\0`);
   } else {
-    payload = Buffer.isBuffer(value) ? value : Buffer.concat(value as readonly Buffer[]);
+    payload = Buffer.isBuffer(value) ? value : Buffer.concat(value);
   }
   const bytes = Buffer.alloc(align(4 + payload.length));
   bytes.writeUInt16LE(4 + payload.length, 0);
@@ -137,7 +137,7 @@ export class RouteSocket implements Disposable {
   // The kernel answers within send(2), so the answer is there already.
   *#receive(request: NetlinkRequest): Generator<NetlinkMessage> {
     const buffer = Buffer.alloc(64 * 1024);
-    const length = Number(receive(this.#fd, buffer, buffer.length, MSG_DONTWAIT));
+    const length = receive(this.#fd, buffer, buffer.length, MSG_DONTWAIT);
     if (length < 0) throw systemError('recv', request.what);
     for (let at = 0; at + HEADER_BYTES <= length; ) {
       const size = buffer.readUInt32LE(at);

@@ -52,4 +52,23 @@ export interface AttachRequest {
   /** Names that other containers of the network resolve: the container's name, its aliases, its short id. */
   readonly names: readonly string[];
   readonly ports: readonly PortBinding[];
+  /** Servers that the container's DNS asks for names it does not know; the host's when absent. */
+  readonly dns?: readonly string[];
+}
+
+/** A bridge network to be made. */
+export interface NetworkSpec {
+  readonly name: string;
+  /** Only `bridge` can be made. */
+  readonly driver?: string;
+  readonly internal?: boolean;
+  readonly attachable?: boolean;
+  readonly enableIPv6?: boolean;
+  /** `10.1.0.0/16`; chosen from the pools when absent. */
+  readonly subnet?: string;
+  readonly gateway?: string;
+  /** Part of the subnet that addresses are taken from. */
+  readonly ipRange?: string;
+  readonly options?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>>;
 }

@@ -1,0 +1,467 @@
+import { readFileSync } from 'node:fs';
+import { KeyedLock, randomId, VarveError } from '../base/index.ts';
+import { findProgram, isNamespaceFile, Links } from '../linux/index.ts';
+import type { State } from '../state/index.ts';
+import { macOf, parseSubnet } from './addresses.ts';
+import { allocateAddress } from './allocate.ts';
+import { ensureBridge, plug, restoreDefaultRoute } from './bridge.ts';
+import { Catalog, isDefaultBridge, rulesOf } from './catalog.ts';
+import {
+  type ContainerFiles,
+  type ContainerFilesRequest,
+  containerFiles,
+  parseResolvConf,
+} from './container-files.ts';
+import { DnsServer, type DnsView } from './dns-server.ts';
+import { devicePrefix, Firewall, nft } from './firewall.ts';
+import { Namespaces } from './namespaces.ts';
+import { type AddressPool, defaultPools, parseRoutes } from './pools.ts';
+import { type PortReservation, Ports } from './ports.ts';
+import { type EndpointRecord, NetworkRecords } from './records.ts';
+import type { BridgeRules, Publication } from './ruleset.ts';
+import type { AttachRequest, Endpoint, Network, NetworkSpec } from './types.ts';
+import { Zones } from './zones.ts';
+
+export interface NetworkOptions {
+  /** Device of the network `bridge`. Default `varve0`. */
+  readonly bridge?: string;
+  /** Subnet of the network `bridge`. Default: the first free one of the pools. */
+  readonly bridgeSubnet?: string;
+  readonly pools?: readonly AddressPool[];
+  /** Name of our nft tables; two engines in one network namespace need two. Default `varve`. */
+  readonly table?: string;
+}
+
+export interface NetworkDependencies {
+  readonly state: State;
+  /** Folder that a reboot empties: `/run/varve`. */
+  readonly runRoot: string;
+  readonly options?: NetworkOptions;
+}
+
+const RESOLV_CONF = '/etc/resolv.conf';
+
+function publicationsOf(endpoint: Endpoint): Publication[] {
+  return endpoint.ports.map((binding) => ({ binding, address: endpoint.address }));
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/**
+ * The containers' networks. Devices, addresses and rules live in the kernel and go on when the daemon ends; reserved
+ * ports and DNS are this process's and come back with {@link NetworkManager.restore}.
+ */
+export class NetworkManager {
+  readonly #records: NetworkRecords;
+  readonly #catalog: Catalog;
+  readonly #namespaces: Namespaces;
+  readonly #firewall: Firewall;
+  readonly #ports = new Ports();
+  readonly #zones = new Zones();
+  readonly #reservations = new Map<string, PortReservation>();
+  readonly #resolvers = new Map<string, Promise<DnsServer>>();
+  readonly #lastAddress = new Map<string, string>();
+  readonly #lock = new KeyedLock();
+  #linksOpened: Links | undefined;
+
+  constructor({ state, runRoot, options = {} }: NetworkDependencies) {
+    this.#records = new NetworkRecords(state);
+    this.#catalog = new Catalog(this.#records, {
+      bridge: options.bridge ?? 'varve0',
+      ...(options.bridgeSubnet === undefined ? {} : { bridgeSubnet: options.bridgeSubnet }),
+      pools: options.pools ?? defaultPools,
+      routes: () => parseRoutes(readText('/proc/net/route')),
+    });
+    this.#namespaces = new Namespaces(`${runRoot}/netns`);
+    this.#firewall = new Firewall(options.table ?? 'varve', runRoot);
+    for (const endpoint of this.#records.endpoints()) this.#zones.add(endpoint);
+  }
+
+  /** Whether bridge networks can work here; if not, why, in one line. */
+  async probe(): Promise<{ readonly ok: true } | { readonly ok: false; readonly reason: string }> {
+    try {
+      findProgram('nsenter');
+      findProgram('nft');
+      await nft('table ip varve_probe\ndelete table ip varve_probe\n');
+      return { ok: true };
+    } catch (error) {
+      const { message, hint } = VarveError.from(error);
+      return { ok: false, reason: hint === undefined ? message : `${message} (${hint})` };
+    }
+  }
+
+  /** All networks, `bridge`, `host` and `none` with them, by name. */
+  list(): Network[] {
+    return this.#catalog.list();
+  }
+
+  /** By name, id or beginning of an id. @throws VarveError `not-found` `network x not found`. */
+  inspect(reference: string): Network {
+    return this.#catalog.get(reference);
+  }
+
+  /** Makes a bridge network; its device comes with its first container. */
+  async create(spec: NetworkSpec): Promise<Network> {
+    const network = this.#catalog.create(spec);
+    if (this.#firewall.armed) await this.#arm();
+    return network;
+  }
+
+  /** @throws VarveError `forbidden` when it is predefined or in use. */
+  async remove(reference: string): Promise<void> {
+    const network = this.#catalog.remove(reference);
+    this.#lastAddress.delete(network.id);
+    if (network.bridge) await this.#links.delete(network.bridge);
+    if (this.#firewall.armed) await this.#arm();
+  }
+
+  /** Endpoints of the containers on a network. */
+  endpoints(reference: string): Endpoint[] {
+    return this.#records.endpointsOfNetwork(this.inspect(reference).id).map(toEndpoint);
+  }
+
+  /** A container's endpoints, in the order in which they came. */
+  endpointsOf(containerId: string): Endpoint[] {
+    return this.#records.endpointsOfContainer(containerId).map(toEndpoint);
+  }
+
+  /** Makes a container's network namespace, loopback up, and returns its file. @throws VarveError `conflict` when it exists. */
+  createNamespace(id: string): string {
+    return this.#namespaces.create(id);
+  }
+
+  /** File of a container's network namespace, made or not. */
+  namespacePath(id: string): string {
+    return this.#namespaces.path(id);
+  }
+
+  /** Takes it away, with the container's resolver. Nothing happens when it is not there. */
+  async removeNamespace(id: string): Promise<void> {
+    await this.#stopResolver(id);
+    this.#namespaces.remove(id);
+  }
+
+  /**
+   * Joins a container to a network: device, address, routes, published ports, DNS; all of it or nothing.
+   * For `host` and `none` only the record is made.
+   * @throws VarveError `conflict` when a port or address is taken, `forbidden` when it is on the network already.
+   */
+  async attach(reference: string, request: AttachRequest): Promise<Endpoint> {
+    const network = this.inspect(reference);
+    if (this.#records.endpointsOfNetwork(network.id).some((one) => one.containerId === request.containerId)) {
+      throw new VarveError(
+        'forbidden',
+        'ALREADY_ATTACHED',
+        `endpoint with name ${request.names[0] ?? request.containerId} already exists in network ${network.name}`,
+      );
+    }
+    const planned = this.#plan(network, request);
+    // The record comes before the devices: after a crash, restore finds what to clear.
+    this.#records.putEndpoint(planned);
+    try {
+      const endpoint = await this.#connect(network, planned, request);
+      this.#zones.add(endpoint);
+      return toEndpoint(endpoint);
+    } catch (error) {
+      await this.#disconnect(network, this.#records.endpointsOfContainer(request.containerId), planned.id);
+      throw error;
+    }
+  }
+
+  /** Takes a container from a network. Nothing happens when it is not on it. */
+  async detach(reference: string, containerId: string): Promise<void> {
+    const network = this.inspect(reference);
+    const endpoints = this.#records.endpointsOfContainer(containerId);
+    const endpoint = endpoints.find((one) => one.networkId === network.id);
+    if (!endpoint) return;
+    await this.#disconnect(network, endpoints, endpoint.id);
+  }
+
+  /** Takes a container from all its networks. */
+  async detachAll(containerId: string): Promise<void> {
+    for (const { networkId } of this.#records.endpointsOfContainer(containerId)) {
+      await this.detach(networkId, containerId);
+    }
+  }
+
+  /** New names on a network, after a rename. */
+  setNames(reference: string, containerId: string, names: readonly string[]): void {
+    const network = this.inspect(reference);
+    for (const endpoint of this.#records.endpointsOfNetwork(network.id)) {
+      if (endpoint.containerId !== containerId) continue;
+      const renamed = { ...endpoint, names };
+      this.#records.putEndpoint(renamed);
+      this.#zones.add(renamed);
+    }
+  }
+
+  /** Which /etc/resolv.conf a container gets: the embedded resolver needs a network of the user's. */
+  resolverFor(networks: readonly string[]): 'embedded' | 'host' {
+    return networks.some((name) => hasDns(this.inspect(name))) ? 'embedded' : 'host';
+  }
+
+  /** Contents of /etc/hosts, /etc/resolv.conf and /etc/hostname; with the host's resolv.conf as it is now. */
+  containerFiles(request: Omit<ContainerFilesRequest, 'hostResolvConf'>): ContainerFiles {
+    return containerFiles({ ...request, hostResolvConf: readText(RESOLV_CONF) });
+  }
+
+  /** The host as containers reach it (`host-gateway`): the default bridge's address. */
+  hostGateway(): string {
+    return this.inspect('bridge').gateway ?? '';
+  }
+
+  /**
+   * After a start of the daemon: takes back the ports and resolvers of the containers that run, clears what was left by
+   * those that do not. Says what it cleared or could not do.
+   */
+  async restore(running: Iterable<string>): Promise<string[]> {
+    const alive = new Set(running);
+    const said: string[] = [];
+    const kept: EndpointRecord[] = [];
+    for (const endpoint of this.#records.endpoints()) {
+      const gone = endpoint.device !== '' && !isNamespaceFile(endpoint.namespacePath);
+      if (alive.has(endpoint.containerId) && !gone) {
+        kept.push(endpoint);
+        continue;
+      }
+      if (endpoint.device !== '') await this.#links.delete(endpoint.device);
+      this.#records.removeEndpoint(endpoint.id);
+      this.#zones.remove(endpoint);
+      said.push(
+        `removed endpoint ${endpoint.id.slice(0, 12)} of container ${endpoint.containerId.slice(0, 12)}`,
+      );
+    }
+    for (const endpoint of kept) {
+      try {
+        await this.#revive(endpoint);
+      } catch (error) {
+        said.push(`endpoint ${endpoint.id.slice(0, 12)}: ${VarveError.from(error).message}`);
+      }
+    }
+    if (kept.some(({ device }) => device !== '')) await this.#arm();
+    said.push(...(await this.#removeOrphans(alive)));
+    return said;
+  }
+
+  /** Ends what lives in this process (ports, resolvers). Containers keep their networks. */
+  async shutdown(): Promise<void> {
+    await Promise.all([...this.#resolvers.keys()].map((id) => this.#stopResolver(id)));
+    await this.#ports.close();
+    this.#reservations.clear();
+    this.#linksOpened?.[Symbol.dispose]();
+    this.#linksOpened = undefined;
+  }
+
+  /** Takes all bridges and rules from the host, for an uninstall. @throws VarveError `conflict` while a container is attached. */
+  async teardown(): Promise<void> {
+    if (this.#records.endpoints().some(({ device }) => device !== '')) {
+      throw new VarveError('conflict', 'NETWORKS_IN_USE', 'containers are attached to networks');
+    }
+    for (const { bridge } of this.list()) if (bridge) await this.#links.delete(bridge);
+    await this.#firewall.remove();
+  }
+
+  get #links(): Links {
+    this.#linksOpened ??= new Links();
+    return this.#linksOpened;
+  }
+
+  #plan(network: Network, request: AttachRequest): EndpointRecord {
+    const id = randomId();
+    const common = {
+      id,
+      networkId: network.id,
+      containerId: request.containerId,
+      names: request.names,
+      namespacePath: request.namespacePath,
+      dns: request.dns ?? [],
+      ports: [],
+    };
+    if (network.driver !== 'bridge') {
+      return {
+        ...common,
+        interfaceName: '',
+        address: '',
+        prefixLength: 0,
+        gateway: '',
+        macAddress: '',
+        device: '',
+      };
+    }
+    const address = allocateAddress(
+      network,
+      (candidate) => this.#records.addressTaken(network.id, candidate),
+      request.address,
+      this.#lastAddress.get(network.id),
+    );
+    if (request.address === undefined) this.#lastAddress.set(network.id, address);
+    return {
+      ...common,
+      interfaceName: request.interfaceName,
+      address,
+      prefixLength: parseSubnet(network.subnet ?? '').prefixLength,
+      gateway: network.internal ? '' : (network.gateway ?? ''),
+      macAddress: request.macAddress ?? macOf(address),
+      device: `${devicePrefix}${id.slice(0, 12)}`,
+    };
+  }
+
+  async #connect(network: Network, planned: EndpointRecord, request: AttachRequest): Promise<EndpointRecord> {
+    if (planned.device === '') return planned;
+    // Docker publishes nothing on an internal network.
+    const wanted = network.internal ? [] : request.ports;
+    const owner = { endpointId: planned.id, name: planned.names[0] ?? planned.containerId };
+    const reservation = await this.#ports.reserve(owner, wanted, planned.address);
+    this.#reservations.set(planned.id, reservation);
+    const endpoint: EndpointRecord = { ...planned, ports: reservation.bindings };
+    if (!this.#firewall.armed) await this.#arm();
+    this.#records.putEndpoint(endpoint);
+    await this.#lock.run(network.id, () => ensureBridge(this.#links, network));
+    await plug(this.#links, network, endpoint);
+    await Promise.all([
+      this.#armed(() => this.#firewall.publish(publicationsOf(endpoint))),
+      hasDns(network) ? this.#startResolver(endpoint) : undefined,
+    ]);
+    return endpoint;
+  }
+
+  async #disconnect(
+    network: Network,
+    endpoints: readonly EndpointRecord[],
+    endpointId: string,
+  ): Promise<void> {
+    const endpoint = endpoints.find(({ id }) => id === endpointId);
+    if (!endpoint) return;
+    const others = endpoints.filter((one) => one !== endpoint && one.device !== '');
+    this.#zones.remove(endpoint);
+    if (endpoint.device !== '') {
+      await this.#links.delete(endpoint.device);
+      if (others.length === 0) await this.#stopResolver(endpoint.containerId);
+      const next = others.find(({ gateway }) => gateway !== '');
+      if (next && !network.internal && isNamespaceFile(next.namespacePath)) {
+        restoreDefaultRoute(next.namespacePath, next);
+      }
+    }
+    this.#records.removeEndpoint(endpoint.id);
+    if (endpoint.ports.length > 0 && this.#firewall.armed) {
+      await this.#armed(() => this.#firewall.unpublish(publicationsOf(endpoint)));
+    }
+    await this.#reservations.get(endpoint.id)?.release();
+    this.#reservations.delete(endpoint.id);
+  }
+
+  async #revive(endpoint: EndpointRecord): Promise<void> {
+    const network = this.inspect(endpoint.networkId);
+    if (endpoint.device === '') return;
+    await this.#lock.run(network.id, () => ensureBridge(this.#links, network));
+    if (hasDns(network)) await this.#startResolver(endpoint);
+    const owner = { endpointId: endpoint.id, name: endpoint.names[0] ?? endpoint.containerId };
+    this.#reservations.set(endpoint.id, await this.#ports.reserve(owner, endpoint.ports, endpoint.address));
+  }
+
+  async #removeOrphans(alive: ReadonlySet<string>): Promise<string[]> {
+    const said: string[] = [];
+    const bridges = new Set(this.list().map(({ bridge }) => bridge));
+    const links = this.#links.list();
+    const ours = new Set(links.filter(({ name }) => bridges.has(name)).map(({ index }) => index));
+    const known = new Set(this.#records.endpoints().map(({ device }) => device));
+    for (const { name, master } of links) {
+      if (!name.startsWith(devicePrefix) || !ours.has(master) || known.has(name)) continue;
+      await this.#links.delete(name);
+      said.push(`removed device ${name}`);
+    }
+    for (const id of this.#namespaces.list()) {
+      if (alive.has(id)) continue;
+      this.#namespaces.remove(id);
+      said.push(`removed network namespace ${id.slice(0, 12)}`);
+    }
+    return said;
+  }
+
+  async #arm(): Promise<void> {
+    await this.#lock.run('arm', () => {
+      const bridges = this.list()
+        .map(rulesOf)
+        .filter((rules): rules is BridgeRules => rules !== undefined);
+      return this.#firewall.arm(bridges, this.#records.endpoints().flatMap(publicationsOf));
+    });
+  }
+
+  // The table may be gone: a firewall's reload flushes all. Then it is put back whole, with what the records say.
+  async #armed(change: () => Promise<void>): Promise<void> {
+    try {
+      await change();
+    } catch (error) {
+      if (!(VarveError.is(error) && error.code === 'NFT_FAILED')) throw error;
+      await this.#arm();
+    }
+  }
+
+  async #startResolver(endpoint: EndpointRecord): Promise<void> {
+    const { containerId } = endpoint;
+    let resolver = this.#resolvers.get(containerId);
+    if (!resolver) {
+      resolver = DnsServer.start(endpoint.namespacePath, this.#view(containerId));
+      this.#resolvers.set(containerId, resolver);
+    }
+    try {
+      await resolver;
+    } catch (error) {
+      this.#resolvers.delete(containerId);
+      throw error;
+    }
+  }
+
+  async #stopResolver(containerId: string): Promise<void> {
+    const resolver = this.#resolvers.get(containerId);
+    this.#resolvers.delete(containerId);
+    await (await resolver)?.close();
+  }
+
+  #view(containerId: string): DnsView {
+    const networks = (): Network[] =>
+      this.#records.endpointsOfContainer(containerId).map(({ networkId }) => this.inspect(networkId));
+    return {
+      addresses: (name) =>
+        networks()
+          .filter(hasDns)
+          .flatMap((network) => {
+            const suffix = `.${network.name.toLowerCase()}`;
+            const short = name.endsWith(suffix) ? name.slice(0, -suffix.length) : undefined;
+            const found = this.#zones.addresses(network.id, name);
+            return found.length > 0 || short === undefined ? found : this.#zones.addresses(network.id, short);
+          }),
+      nameOf: (address) => {
+        for (const network of networks().filter(hasDns)) {
+          const name = this.#zones.nameOf(network.id, address);
+          if (name !== undefined) return `${name}.${network.name}`;
+        }
+        return undefined;
+      },
+      upstream: () => {
+        if (networks().every(({ internal }) => internal)) return [];
+        const own = this.#records.endpointsOfContainer(containerId).flatMap(({ dns }) => dns);
+        return own.length > 0 ? own : parseResolvConf(readText(RESOLV_CONF)).servers;
+      },
+    };
+  }
+}
+
+function hasDns(network: Network): boolean {
+  return network.driver === 'bridge' && !isDefaultBridge(network);
+}
+
+function toEndpoint({
+  namespacePath: _path,
+  device: _device,
+  dns: _dns,
+  ...endpoint
+}: EndpointRecord): Endpoint {
+  return endpoint;
+}
