@@ -10,6 +10,8 @@ export interface ContainerRecord {
   readonly tty: boolean;
   readonly openStdin: boolean;
   readonly cgroupPath: string;
+  /** False when it shares the host's network interfaces. */
+  readonly ownNetwork: boolean;
 }
 
 const file = 'varve.json';

@@ -38,29 +38,34 @@ const RESCAN_MS = 3000;
 
 /**
  * Tells of exits as conmon writes them: inotify on the folder, and a look at all that are waited for every few seconds.
- * While nobody waits there is no timer, and neither keeps the process alive.
+ * Nothing is watched before somebody waits; then the process stays alive until {@link ExitWatcher.close}.
  */
 export class ExitWatcher {
   readonly #layout: Layout;
   readonly #waiters = new Map<string, ((exit: ContainerExit) => void)[]>();
-  readonly #suspects: (id: string) => Promise<void>;
+  readonly #onRescan: (id: string) => Promise<void>;
   #watcher: FSWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   /** @param onRescan called for each container waited for without an exit, to check on its conmon. */
   constructor(layout: Layout, onRescan: (id: string) => Promise<void>) {
     this.#layout = layout;
-    this.#suspects = onRescan;
+    this.#onRescan = onRescan;
   }
 
-  /** Resolves with the exit, at once when it is known. */
-  async wait(id: string): Promise<ContainerExit> {
+  /** Resolves with the exit, at once when it is known; never, and holding nothing, after the signal has fired. */
+  async wait(id: string, signal?: AbortSignal): Promise<ContainerExit> {
     const known = readExit(this.#layout, id);
     if (known !== undefined) return known;
     return await new Promise((resolve) => {
       const waiters = this.#waiters.get(id) ?? [];
       waiters.push(resolve);
       this.#waiters.set(id, waiters);
+      signal?.addEventListener('abort', () => {
+        const at = waiters.indexOf(resolve);
+        if (at >= 0) waiters.splice(at, 1);
+        if (waiters.length === 0 && this.#waiters.get(id) === waiters) this.#waiters.delete(id);
+      });
       this.#arm();
       // It may have come between the look and the watch.
       this.check(id);
@@ -108,7 +113,7 @@ export class ExitWatcher {
 
   async #rescan(): Promise<void> {
     for (const id of this.#waiters.keys()) this.check(id);
-    await Promise.allSettled([...this.#waiters.keys()].map((id) => this.#suspects(id)));
+    await Promise.allSettled([...this.#waiters.keys()].map((id) => this.#onRescan(id)));
     if (this.#watcher === undefined) return;
     this.#timer = undefined;
     if (this.#waiters.size > 0) this.#arm();

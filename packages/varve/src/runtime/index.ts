@@ -1,2 +1,5 @@
-export type * from './types.ts';
 export { ConmonRuntime, type ConmonRuntimeOptions } from './conmon-runtime.ts';
+export type { RecoveredContainer } from './recovery.ts';
+export { resolveCapabilities } from './spec/capabilities.ts';
+export { parseSecurityOptions, type SecurityOptions } from './spec/security-options.ts';
+export type * from './types.ts';

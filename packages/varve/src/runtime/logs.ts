@@ -12,8 +12,8 @@ export interface LogSource {
   readonly path: string;
   /** True when the writer has ended; what it wrote is in the file by then. */
   finished(): boolean;
-  /** Resolves when it ends. */
-  readonly whenFinished: () => Promise<unknown>;
+  /** Resolves when it ends, or stays pending and is forgotten when the signal fires. */
+  whenFinished(signal: AbortSignal): Promise<unknown>;
 }
 
 // A lost inotify event costs at most this much delay.
@@ -25,6 +25,7 @@ class ChangeSignal implements Disposable {
   #wake: (() => void) | undefined;
   #watcher: FSWatcher | undefined;
   readonly #signal: AbortSignal | undefined;
+  readonly #disposed = new AbortController();
   readonly #notify = (): void => {
     this.#changed = true;
     this.#wake?.();
@@ -39,7 +40,7 @@ class ChangeSignal implements Disposable {
       // The folder is gone; the poll finds the end.
     }
     signal?.addEventListener('abort', this.#notify);
-    source.whenFinished().then(this.#notify, this.#notify);
+    source.whenFinished(this.#disposed.signal).then(this.#notify, this.#notify);
   }
 
   async next(): Promise<void> {
@@ -57,6 +58,7 @@ class ChangeSignal implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#disposed.abort();
     this.#watcher?.close();
     this.#signal?.removeEventListener('abort', this.#notify);
     this.#wake?.();
@@ -78,7 +80,7 @@ async function* readEntries(
   start: { readonly fileIndex: number; readonly offset: number },
   query: LogQuery,
 ): AsyncGenerator<LogEntry, void, void> {
-  using changes = query.follow ? new ChangeSignal(source, query.signal) : undefined;
+  using changes = query.follow && !source.finished() ? new ChangeSignal(source, query.signal) : undefined;
   let file: LogFile | undefined = files[start.fileIndex];
   let offset = start.offset;
   let handle: FileHandle | undefined;

@@ -91,7 +91,10 @@ export interface ContainerExit {
 
 /** One attached client's view of a container's or an exec's streams. With a terminal all output is `stdout`. */
 export interface AttachedStreams {
-  /** Output in order; `stream` 1 is stdout, 2 stderr. Bounded: a slow reader loses its connection, never stops the container. */
+  /**
+   * Output in order; `stream` 1 is stdout, 2 stderr. Bounded: a reader that stands still with a full buffer loses its
+   * connection after some seconds (the iteration throws `SLOW_READER`); a container is not held longer than that.
+   */
   readonly output: AsyncIterable<{ readonly stream: 1 | 2; readonly data: Buffer }>;
   /** Ends the container's stdin when ended; undefined when stdin is not open. */
   readonly input: Writable | undefined;
@@ -121,6 +124,7 @@ export interface LogLine {
   readonly stream: 1 | 2;
   /** RFC 3339 with nine digits, UTC. */
   readonly timestamp: string;
+  /** With its newline; without one for unfinished output of an ended container and for pieces of a line over 1 MiB. */
   readonly data: Buffer;
 }
 
