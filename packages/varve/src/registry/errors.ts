@@ -20,8 +20,8 @@ export const registryErrorCodes = {
     message: 'provided digest did not match uploaded content',
   },
   MANIFEST_BLOB_UNKNOWN: {
-    status: 404,
-    kind: 'not-found',
+    status: 400,
+    kind: 'invalid',
     message: 'manifest references a manifest or blob unknown to registry',
   },
   MANIFEST_INVALID: { status: 400, kind: 'invalid', message: 'manifest invalid' },
@@ -53,22 +53,23 @@ export interface RegistryErrorOptions extends ErrorDetails {
   readonly message?: string;
   /** The `detail` member of the error body. */
   readonly detail?: unknown;
+  /** Several errors of this code, one for each. */
+  readonly details?: readonly unknown[];
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** A failure with its place in the spec's table; {@link errorBody} makes the JSON. */
 export class RegistryError extends VarveError {
   readonly status: number;
-  readonly detail: unknown;
+  /** The `detail` of each error of the body, one or more. */
+  readonly details: readonly unknown[];
   readonly headers: Readonly<Record<string, string>>;
-  readonly ociCode: RegistryErrorCode;
 
   constructor(code: RegistryErrorCode, options: RegistryErrorOptions = {}) {
     const entry = registryErrorCodes[code];
     super(entry.kind, code, options.message ?? entry.message, options);
-    this.ociCode = code;
     this.status = options.status ?? entry.status;
-    this.detail = options.detail;
+    this.details = options.details ?? [options.detail];
     this.headers = options.headers ?? {};
   }
 
@@ -91,9 +92,13 @@ export class RegistryError extends VarveError {
   }
 }
 
-/** The JSON body of one or more errors of one response. */
-export function errorBody(
-  errors: readonly { readonly code: string; readonly message: string; readonly detail?: unknown }[],
-): string {
+/** The JSON body of a failed request. spec.md#error-codes. */
+export function errorBody(error: Pick<RegistryError, 'code' | 'message' | 'details'>): string {
+  const { code, message } = error;
+  const errors = error.details.map((detail) => ({
+    code,
+    message,
+    ...(detail === undefined ? {} : { detail }),
+  }));
   return `${JSON.stringify({ errors })}\n`;
 }

@@ -45,11 +45,11 @@ export function checkConfig(
     return { severity: 'error', path: '', message: error.message, line, column: col };
   });
   if (problems.length > 0) return { config: undefined, problems };
-  const tree: unknown = document.toJS({ maxAliasCount: 100 }) ?? {};
+  const tree = toPlain(document) ?? {};
   if (!isTree(tree)) {
     return {
       config: undefined,
-      problems: [{ severity: 'error', path: '', message: 'not a map', line: 1, column: 1 }],
+      problems: [{ severity: 'error', path: '', message: 'not a map of keys', line: 1, column: 1 }],
     };
   }
   const variables = overlay(tree, environment);
@@ -127,11 +127,19 @@ function overlay(tree: Tree, environment: Readonly<Record<string, string | undef
       parent = isTree(child) ? child : ((parent[part] = {}) as Tree);
     }
     const value = parseDocument(text, { prettyErrors: false });
-    parent[path.at(-1) as string] =
-      value.errors.length > 0 ? text : (value.toJS({ maxAliasCount: 0 }) as unknown);
+    parent[String(path.at(-1))] = value.errors.length > 0 ? text : (toPlain(value) ?? text);
     given.set(path.join('.'), variable);
   }
   return given;
+}
+
+/** The document as plain data; text that is no map when its aliases multiply beyond reason. */
+function toPlain(document: Document): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch {
+    return 'too many aliases';
+  }
 }
 
 function remove(tree: Tree, path: Path): boolean {

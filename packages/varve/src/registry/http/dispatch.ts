@@ -107,10 +107,12 @@ function sendFailure(exchange: Exchange, failure: RegistryError): void {
     response.destroy();
     return;
   }
-  const { ociCode: code, message, detail, status } = failure;
   const headers = Object.entries(failure.headers).flat();
-  const body = errorBody([{ code, message, ...(detail === undefined ? {} : { detail }) }]);
-  exchange.send(status, ['Content-Type', 'application/json; charset=utf-8', ...headers], body);
+  exchange.send(
+    failure.status,
+    ['Content-Type', 'application/json; charset=utf-8', ...headers],
+    errorBody(failure),
+  );
 }
 
 function logRequest(

@@ -3,7 +3,7 @@ import { maxManifestBytes, readManifest } from '../manifests/document.ts';
 import { isTag, parseManifestReference } from '../names.ts';
 import { deletesAreDisabled } from './blobs.ts';
 import { matchesEtag } from './ranges.ts';
-import type { Handler, Services } from './services.ts';
+import type { Handler } from './services.ts';
 
 // spec.md asks for ten at least.
 const maxTagsPerPush = 100;
@@ -16,7 +16,7 @@ export const getManifest: Handler = async (exchange, { metadata }) => {
     'tag' in target
       ? await metadata.manifestByTag(name, target.tag)
       : await metadata.manifestByDigest(name, target.digest);
-  if (!record) throw await unknownManifest(metadata, name, reference);
+  if (!record) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { name, reference } });
   const etag = `"${record.digest}"`;
   const headers = [
     'Content-Type',
@@ -31,7 +31,7 @@ export const getManifest: Handler = async (exchange, { metadata }) => {
   if (matchesEtag(exchange.header('if-none-match'), etag)) return exchange.send(304, headers.slice(0, 6));
   if (exchange.request.method === 'HEAD') return exchange.send(200, headers);
   const content = await metadata.manifestContent(name, record.digest);
-  if (!content) throw await unknownManifest(metadata, name, reference);
+  if (!content) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { name, reference } });
   exchange.send(200, headers, content);
 };
 
@@ -63,7 +63,7 @@ export const deleteManifest: Handler = async (exchange, { metadata, deleteEnable
     'tag' in target
       ? await metadata.removeTag(name, target.tag)
       : await metadata.removeManifest(name, target.digest);
-  if (deletion !== 'deleted') throw await unknownManifest(metadata, name, reference);
+  if (deletion !== 'deleted') throw new RegistryError('MANIFEST_UNKNOWN', { detail: { name, reference } });
   exchange.send(202, []);
 };
 
@@ -85,13 +85,4 @@ function tooLarge(): RegistryError {
     status: 413,
     message: `manifest invalid: larger than ${maxManifestBytes} bytes`,
   });
-}
-
-async function unknownManifest(
-  metadata: Services['metadata'],
-  name: string,
-  reference: string,
-): Promise<RegistryError> {
-  if (!(await metadata.hasRepository(name))) return new RegistryError('NAME_UNKNOWN', { detail: { name } });
-  return new RegistryError('MANIFEST_UNKNOWN', { detail: { name, reference } });
 }

@@ -26,12 +26,12 @@ const none = { name: '', reference: '' };
  */
 export function findRoute(rawPath: string): Route | undefined {
   if (rawPath === '/v2/' || rawPath === '/v2') return { kind: 'base', ...none };
-  const path = rawPath.includes('%') ? decode(rawPath) : rawPath;
-  if (!path?.startsWith(prefix)) return undefined;
-  if (path === '/v2/_catalog') return { kind: 'catalog', ...none };
-  const slash = path.lastIndexOf('/');
-  const reference = path.slice(slash + 1);
-  const before = path.slice(prefix.length, slash);
+  if (rawPath === '/v2/_catalog') return { kind: 'catalog', ...none };
+  const slash = rawPath.lastIndexOf('/');
+  if (slash < prefix.length || !rawPath.startsWith(prefix)) return undefined;
+  // Decoded apart: an encoded slash stays inside its part.
+  const reference = decode(rawPath.slice(slash + 1));
+  const before = decode(rawPath.slice(prefix.length, slash));
   const named = (kind: RouteKind, marker: string, last = reference): Route => ({
     kind,
     name: before.slice(0, -marker.length),
@@ -47,10 +47,12 @@ export function findRoute(rawPath: string): Route | undefined {
   return undefined;
 }
 
-function decode(path: string): string | undefined {
+/** Percent-decodes; what is not well encoded stays as it is, and fails the checks of names and digests. */
+function decode(text: string): string {
+  if (!text.includes('%')) return text;
   try {
-    return decodeURIComponent(path);
+    return decodeURIComponent(text);
   } catch {
-    return undefined;
+    return text;
   }
 }

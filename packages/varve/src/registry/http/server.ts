@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { VarveError } from '../../base/index.ts';
-import { errorBody, registryErrorCodes } from '../errors.ts';
+import { errorBody, RegistryError } from '../errors.ts';
 import { type DispatchParts, dispatch } from './dispatch.ts';
 
 /** Bounds of the server; times in milliseconds. */
@@ -104,9 +104,9 @@ export class HttpServer {
 }
 
 function refuseBusy(parts: DispatchParts, response: ServerResponse): void {
-  const { status, message } = registryErrorCodes.TOOMANYREQUESTS;
-  const body = errorBody([{ code: 'TOOMANYREQUESTS', message }]);
-  response.writeHead(status, [
+  const error = new RegistryError('TOOMANYREQUESTS');
+  const body = errorBody(error);
+  response.writeHead(error.status, [
     ...parts.commonHeaders,
     'Content-Type',
     'application/json; charset=utf-8',

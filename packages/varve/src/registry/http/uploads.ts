@@ -107,8 +107,8 @@ async function withRange<T>(name: string, id: string, work: () => Promise<T>): P
     if (!(error instanceof RegistryError)) throw error;
     const offset = error.data?.['offset'];
     if (typeof offset !== 'number') throw error;
-    const { detail } = error;
-    throw new RegistryError('RANGE_INVALID', { detail, headers: progressHeaders(name, id, offset) });
+    const { details } = error;
+    throw new RegistryError('RANGE_INVALID', { details, headers: progressHeaders(name, id, offset) });
   }
 }
 

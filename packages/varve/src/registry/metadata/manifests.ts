@@ -4,6 +4,8 @@ import { RegistryError } from '../errors.ts';
 import type { Blobs } from './blobs.ts';
 import type { Deletion, ManifestRecord, NewManifest, Page } from './types.ts';
 
+const maxReportedBlobs = 100;
+
 type Row = Readonly<Record<string, unknown>>;
 
 /** Rows of manifests, their tags and what they name. The writing ones run inside a transaction. */
@@ -115,7 +117,7 @@ export class Manifests {
     }
     if (missing.length > 0) {
       throw new RegistryError('MANIFEST_BLOB_UNKNOWN', {
-        detail: missing.slice(0, 100).map((digest) => ({ digest })),
+        details: missing.slice(0, maxReportedBlobs).map((digest) => ({ digest })),
       });
     }
     for (const digest of manifest.optionalBlobs) ids.push(this.#blobs.idOrCreate(digest));

@@ -3,10 +3,7 @@ import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Digest } from '../../../oci/index.ts';
 import type { WriteSession } from '../types.ts';
-
-// Chunks wait here while a write is in flight; past it the sender waits. One writev of 1 MiB costs about as much as
-// one of 64 KiB, so fewer round trips to the thread pool.
-const maxPendingBytes = 1024 * 1024;
+import { PendingWrites } from './pending-writes.ts';
 
 /** Where one upload lives, and where its blob goes. */
 export interface UploadPaths {
@@ -46,37 +43,12 @@ export class FileWriteSession implements WriteSession {
 
   async append(chunks: AsyncIterable<Uint8Array>): Promise<void> {
     const file = await this.#open();
-    let pending: Uint8Array[] = [];
-    let pendingBytes = 0;
-    let writing: Promise<void> | undefined;
-    let failure: { readonly error: unknown } | undefined;
-    const write = async (): Promise<void> => {
-      try {
-        while (pending.length > 0 && !failure) {
-          const batch = pending;
-          pending = [];
-          pendingBytes = 0;
-          await this.#writeAll(file, batch);
-        }
-      } catch (error) {
-        failure = { error };
-      } finally {
-        writing = undefined;
-      }
-    };
+    const pending = new PendingWrites((batch) => this.#writeAll(file, batch));
     try {
-      for await (const chunk of chunks) {
-        pending.push(chunk);
-        pendingBytes += chunk.length;
-        writing ??= write();
-        while (pendingBytes >= maxPendingBytes && !failure) await writing;
-        if (failure) break;
-      }
+      for await (const chunk of chunks) await pending.add(chunk);
     } finally {
-      while (pending.length > 0 && !failure) await (writing ??= write());
-      await writing;
+      await pending.flush();
     }
-    if (failure) throw failure.error;
   }
 
   async *read(): AsyncIterable<Uint8Array> {

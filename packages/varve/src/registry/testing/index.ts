@@ -1,0 +1,11 @@
+export { type Answer, type CallOptions, httpCall } from './http-call.ts';
+export {
+  encode,
+  eventually,
+  imageManifest,
+  indexManifest,
+  startTestRegistry,
+  TestClient,
+  TestRegistry,
+  temporaryRoot,
+} from './test-registry.ts';
