@@ -37,7 +37,7 @@ export async function* outputChunks(
   source: AsyncIterable<Buffer | string>,
   options: { readonly raw: boolean },
 ): AsyncGenerator<OutputChunk, void, void> {
-  let pending = Buffer.alloc(0);
+  let pending: Buffer = Buffer.alloc(0);
   for await (const piece of source) {
     const chunk = typeof piece === 'string' ? Buffer.from(piece) : piece;
     if (options.raw) {

@@ -60,7 +60,7 @@ export class Transport {
     const message = await new Promise<IncomingMessage>((resolve, reject) => {
       const request = httpRequest(this.#options(call, path, body), resolve);
       request.on('error', (error) => reject(this.#unreachable(error, call)));
-      if (body instanceof Buffer || body === undefined) request.end(body);
+      if (body === undefined || Buffer.isBuffer(body)) request.end(body);
       else {
         body.on('error', (error) => request.destroy(error));
         body.pipe(request);
@@ -112,7 +112,7 @@ export class Transport {
           reject,
         );
       });
-      request.end(body instanceof Buffer ? body : undefined);
+      request.end(Buffer.isBuffer(body) ? body : undefined);
     });
   }
 
@@ -134,7 +134,7 @@ export class Transport {
   #options(call: Call, path: string, body: Buffer | Readable | undefined): RequestOptions {
     const headers: Record<string, string> = { host: 'api.varve.localhost', ...call.headers };
     if (call.json !== undefined) headers['content-type'] = 'application/json';
-    if (body instanceof Buffer) headers['content-length'] = String(body.length);
+    if (Buffer.isBuffer(body)) headers['content-length'] = String(body.length);
     else if (body === undefined && call.method !== 'GET' && call.method !== 'HEAD')
       headers['content-length'] = '0';
     return {

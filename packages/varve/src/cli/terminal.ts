@@ -6,17 +6,29 @@ export class Terminal {
   readonly stdout: NodeJS.WriteStream;
   readonly stderr: NodeJS.WriteStream;
   readonly #colour: boolean;
+  readonly #environment: Readonly<Record<string, string | undefined>>;
 
   constructor(
-    streams: Pick<NodeJS.Process, 'stdin' | 'stdout' | 'stderr'>,
+    streams: {
+      readonly stdin: NodeJS.ReadStream;
+      readonly stdout: NodeJS.WriteStream;
+      readonly stderr: NodeJS.WriteStream;
+    },
     environment: Readonly<Record<string, string | undefined>>,
   ) {
+    this.#environment = environment;
     this.stdin = streams.stdin;
     this.stdout = streams.stdout;
     this.stderr = streams.stderr;
     const forced = environment['FORCE_COLOR'] !== undefined && environment['FORCE_COLOR'] !== '0';
     const refused = environment['NO_COLOR'] !== undefined && environment['NO_COLOR'] !== '';
     this.#colour = forced || (!refused && environment['TERM'] !== 'dumb' && this.interactive);
+  }
+
+  /** The same terminal with all it prints going to stderr. */
+  onStderr(): Terminal {
+    const { stdin, stderr } = this;
+    return new Terminal({ stdin, stdout: stderr, stderr }, this.#environment);
   }
 
   /** True when a person sees stdout. */

@@ -1,0 +1,525 @@
+import { createWriteStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import type { ContainerSummary, Port } from '@varve/client';
+import { formatBytes, formatDuration, parseBytes, shortId, VarveError } from '../../base/index.ts';
+import type { Command } from '../command.ts';
+import { interactiveSession } from '../attach.ts';
+import {
+  type Column,
+  filterFlag,
+  filtersOf,
+  formatFlag,
+  noTruncFlag,
+  printList,
+  quietFlag,
+} from '../output/list.ts';
+import { formatTable } from '../output/table.ts';
+import { once } from 'node:events';
+
+function ports(list: readonly Port[]): string {
+  return [
+    ...new Set(
+      list.map((port) => {
+        const inside = `${port.PrivatePort}/${port.Type}`;
+        if (port.PublicPort === undefined) return inside;
+        const address = port.IP?.includes(':') === true ? `[${port.IP}]` : (port.IP ?? '');
+        return `${address}:${port.PublicPort}->${inside}`;
+      }),
+    ),
+  ].join(', ');
+}
+
+function columns(truncate: boolean, size: boolean): readonly Column<ContainerSummary>[] {
+  return [
+    { header: 'CONTAINER ID', field: 'ID', value: (row) => (truncate ? shortId(row.Id) : row.Id) },
+    { header: 'IMAGE', field: 'Image', value: (row) => row.Image },
+    {
+      header: 'COMMAND',
+      field: 'Command',
+      value: (row) =>
+        JSON.stringify(truncate && row.Command.length > 20 ? `${row.Command.slice(0, 19)}…` : row.Command),
+    },
+    {
+      header: 'CREATED',
+      field: 'RunningFor',
+      value: (row) => `${formatDuration(Date.now() - row.Created * 1000)} ago`,
+    },
+    { header: 'STATUS', field: 'Status', value: (row) => row.Status },
+    { header: 'PORTS', field: 'Ports', value: (row) => ports(row.Ports) },
+    { header: 'NAMES', field: 'Names', value: (row) => row.Names.map((name) => name.slice(1)).join(',') },
+    {
+      header: 'SIZE',
+      field: 'Size',
+      shown: size,
+      value: (row) => `${formatBytes(row.SizeRw ?? 0)} (virtual ${formatBytes(row.SizeRootFs ?? 0)})`,
+    },
+    { header: 'STATE', field: 'State', shown: false, value: (row) => row.State },
+    {
+      header: 'CREATED AT',
+      field: 'CreatedAt',
+      shown: false,
+      value: (row) => new Date(row.Created * 1000).toISOString(),
+    },
+    {
+      header: 'LABELS',
+      field: 'Labels',
+      shown: false,
+      value: (row) =>
+        Object.entries(row.Labels)
+          .map(([name, value]) => `${name}=${value}`)
+          .join(','),
+    },
+    {
+      header: 'MOUNTS',
+      field: 'Mounts',
+      shown: false,
+      value: (row) => row.Mounts.map((mount) => mount.Name ?? mount.Source).join(','),
+    },
+    {
+      header: 'NETWORKS',
+      field: 'Networks',
+      shown: false,
+      value: (row) => Object.keys(row.NetworkSettings?.Networks ?? {}).join(','),
+    },
+  ];
+}
+
+const ps: Command = {
+  path: ['ps'],
+  aliases: [
+    ['container', 'ls'],
+    ['container', 'list'],
+    ['container', 'ps'],
+  ],
+  group: 'common',
+  summary: 'List containers',
+  usage: '[OPTIONS]',
+  arity: { min: 0, max: 0 },
+  flags: [
+    { name: 'all', short: 'a', type: 'boolean', description: 'Show stopped ones too' },
+    filterFlag,
+    formatFlag,
+    {
+      name: 'last',
+      short: 'n',
+      type: 'number',
+      value: 'int',
+      description: 'Show the n last created (of all states)',
+    },
+    { name: 'latest', short: 'l', type: 'boolean', description: 'Show the last created (of all states)' },
+    noTruncFlag,
+    quietFlag,
+    { name: 'size', short: 's', type: 'boolean', description: 'Show sizes' },
+  ],
+  examples: [
+    { command: 'varve ps -a', does: 'All containers' },
+    { command: "varve ps --format '{{.Names}}: {{.Status}}'", does: 'Own columns' },
+  ],
+  run: async (context, parsed) => {
+    const { flags } = parsed;
+    const limit = flags.boolean('latest') ? 1 : flags.number('last');
+    const size = flags.boolean('size');
+    const rows = await (await context.engine()).containers.list({
+      all: flags.boolean('all'),
+      size,
+      ...(limit === undefined ? {} : { limit }),
+      filters: filtersOf(parsed),
+    });
+    const truncate = !flags.boolean('no-trunc');
+    printList(context.terminal, parsed, columns(truncate, size), rows, (row) =>
+      truncate ? shortId(row.Id) : row.Id,
+    );
+  },
+};
+
+const logs: Command = {
+  path: ['logs'],
+  aliases: [['container', 'logs']],
+  group: 'container',
+  summary: "Show a container's output",
+  usage: '[OPTIONS] CONTAINER',
+  arity: { min: 1, max: 1 },
+  flags: [
+    { name: 'follow', short: 'f', type: 'boolean', description: 'Follow the output' },
+    {
+      name: 'since',
+      type: 'string',
+      value: 'time',
+      description: 'From a time (RFC 3339) or duration (42m) on',
+    },
+    { name: 'until', type: 'string', value: 'time', description: 'Up to a time or duration' },
+    {
+      name: 'tail',
+      short: 'n',
+      type: 'string',
+      value: 'lines',
+      description: 'Number of last lines',
+      default: 'all',
+    },
+    { name: 'timestamps', short: 't', type: 'boolean', description: 'Show the time of each line' },
+    { name: 'details', type: 'boolean', hidden: true, description: '' },
+  ],
+  examples: [{ command: 'varve logs -f --tail 20 web', does: 'The last twenty lines, then what comes' }],
+  completes: ['container'],
+  run: async (context, { flags, arguments: [name = ''] }) => {
+    const engine = await context.engine();
+    const { Config } = await engine.containers.inspect(name);
+    const stream = engine.containers.logs(name, {
+      tty: Config.Tty === true,
+      follow: flags.boolean('follow'),
+      since: flags.string('since'),
+      until: flags.string('until'),
+      tail: flags.string('tail'),
+      timestamps: flags.boolean('timestamps'),
+      signal: context.signal,
+    });
+    for await (const { stream: kind, data } of stream) {
+      const target = kind === 1 ? context.terminal.stdout : context.terminal.stderr;
+      if (!target.write(data)) await once(target, 'drain');
+    }
+  },
+};
+
+const exec: Command = {
+  path: ['exec'],
+  aliases: [['container', 'exec']],
+  group: 'common',
+  summary: 'Run a command in a running container',
+  usage: '[OPTIONS] CONTAINER COMMAND [ARG...]',
+  arity: { min: 2 },
+  interspersed: false,
+  flags: [
+    { name: 'detach', short: 'd', type: 'boolean', description: 'Run it in the background' },
+    { name: 'detach-keys', type: 'string', value: 'keys', description: 'Keys that detach' },
+    {
+      name: 'env',
+      short: 'e',
+      type: 'list',
+      value: 'name=value',
+      description: 'Set an environment variable',
+    },
+    { name: 'interactive', short: 'i', type: 'boolean', description: 'Keep STDIN open' },
+    { name: 'privileged', type: 'boolean', description: 'Give it extended privileges' },
+    { name: 'tty', short: 't', type: 'boolean', description: 'Give it a terminal' },
+    { name: 'user', short: 'u', type: 'string', value: 'user', description: 'User: name|uid[:group|gid]' },
+    { name: 'workdir', short: 'w', type: 'string', value: 'path', description: 'Working directory' },
+  ],
+  examples: [{ command: 'varve exec -it web sh', does: 'A shell beside what runs there' }],
+  completes: ['container', 'none'],
+  run: async (context, { flags, arguments: [name = '', ...words] }) => {
+    const engine = await context.engine();
+    const tty = flags.boolean('tty');
+    const stdin = flags.boolean('interactive');
+    const detach = flags.boolean('detach');
+    const user = flags.string('user');
+    const workdir = flags.string('workdir');
+    const { Id } = await engine.containers.createExec(name, {
+      AttachStdin: stdin && !detach,
+      AttachStdout: !detach,
+      AttachStderr: !detach,
+      Tty: tty,
+      Cmd: words,
+      Env: flags.list('env'),
+      Privileged: flags.boolean('privileged'),
+      ...(user === undefined ? {} : { User: user }),
+      ...(workdir === undefined ? {} : { WorkingDir: workdir }),
+    });
+    if (detach) {
+      await engine.containers.startExecDetached(Id);
+      return 0;
+    }
+    const attachment = await engine.containers.startExec(Id, { tty });
+    await interactiveSession(context.terminal, attachment, {
+      tty,
+      stdin,
+      resize: (rows, columns_) => engine.containers.resizeExec(Id, rows, columns_),
+    });
+    return (await engine.containers.inspectExec(Id)).ExitCode ?? 0;
+  },
+};
+
+const diff: Command = {
+  path: ['diff'],
+  aliases: [['container', 'diff']],
+  group: 'container',
+  summary: 'Show what a container changed in its file system: its writable layer',
+  usage: 'CONTAINER',
+  arity: { min: 1, max: 1 },
+  flags: [],
+  examples: [{ command: 'varve diff web', does: 'A is added, C changed, D deleted' }],
+  completes: ['container'],
+  run: async (context, { arguments: [name = ''] }) => {
+    for (const change of await (await context.engine()).containers.changes(name)) {
+      context.terminal.print(`${['C', 'A', 'D'][change.Kind]} ${change.Path}`);
+    }
+  },
+};
+
+const top: Command = {
+  path: ['top'],
+  aliases: [['container', 'top']],
+  group: 'container',
+  summary: "Show a container's processes",
+  usage: 'CONTAINER [ps OPTIONS]',
+  arity: { min: 1 },
+  interspersed: false,
+  flags: [],
+  examples: [{ command: 'varve top web -o pid,comm', does: 'With columns of ps' }],
+  completes: ['container'],
+  run: async (context, { arguments: [name = '', ...options] }) => {
+    const { Titles, Processes } = await (await context.engine()).containers.top(
+      name,
+      options.length === 0 ? undefined : options.join(' '),
+    );
+    for (const line of formatTable(Titles, Processes)) context.terminal.print(line);
+  },
+};
+
+const port: Command = {
+  path: ['port'],
+  aliases: [['container', 'port']],
+  group: 'container',
+  summary: 'List published ports',
+  usage: 'CONTAINER [PORT[/PROTOCOL]]',
+  arity: { min: 1, max: 2 },
+  flags: [],
+  examples: [{ command: 'varve port web 80', does: 'Where port 80 is reachable' }],
+  completes: ['container'],
+  run: async (context, { arguments: [name = '', wanted] }) => {
+    const { NetworkSettings } = await (await context.engine()).containers.inspect(name);
+    const key = wanted === undefined ? undefined : wanted.includes('/') ? wanted : `${wanted}/tcp`;
+    let found = 0;
+    for (const [inside, bindings] of Object.entries(NetworkSettings.Ports)) {
+      if (key !== undefined && key !== inside) continue;
+      for (const binding of bindings ?? []) {
+        const address = binding.HostIp?.includes(':') === true ? `[${binding.HostIp}]` : binding.HostIp;
+        context.terminal.print(`${key === undefined ? `${inside} -> ` : ''}${address}:${binding.HostPort}`);
+        found++;
+      }
+    }
+    if (key !== undefined && found === 0)
+      throw new VarveError('not-found', 'NO_PORT', `no public port '${key}' published for ${name}`);
+  },
+};
+
+const exportCommand: Command = {
+  path: ['export'],
+  aliases: [['container', 'export']],
+  group: 'container',
+  summary: "Write a container's file system as a tar",
+  usage: '[OPTIONS] CONTAINER',
+  arity: { min: 1, max: 1 },
+  flags: [{ name: 'output', short: 'o', type: 'string', value: 'file', description: 'Write to a file' }],
+  examples: [{ command: 'varve export -o root.tar web', does: 'To a file' }],
+  completes: ['container'],
+  run: async (context, { flags, arguments: [name = ''] }) => {
+    const output = flags.string('output');
+    if (output === undefined && context.terminal.interactive) {
+      throw new VarveError(
+        'invalid',
+        'USAGE',
+        'cowardly refusing to save to a terminal. Use the -o flag or redirect',
+      );
+    }
+    const archive = await (await context.engine()).containers.export(name, { signal: context.signal });
+    await pipeline(archive, output === undefined ? context.terminal.stdout : createWriteStream(output), {
+      end: output !== undefined,
+    });
+  },
+};
+
+const stats: Command = {
+  path: ['stats'],
+  aliases: [['container', 'stats']],
+  group: 'container',
+  summary: 'Show CPU, memory and I/O of containers',
+  usage: '[OPTIONS] [CONTAINER...]',
+  arity: { min: 0 },
+  flags: [
+    { name: 'no-stream', type: 'boolean', description: 'Show one reading and end' },
+    { name: 'all', short: 'a', type: 'boolean', description: 'Show stopped ones too' },
+    { name: 'no-trunc', type: 'boolean', description: "Don't shorten output" },
+  ],
+  examples: [{ command: 'varve stats --no-stream', does: 'One reading of all running containers' }],
+  completes: ['container'],
+  run: async (context, { flags, arguments: names }) => {
+    const engine = await context.engine();
+    const read = async (): Promise<readonly (readonly string[])[]> => {
+      const wanted =
+        names.length > 0
+          ? names
+          : (await engine.containers.list({ all: flags.boolean('all') })).map((row) => row.Id);
+      return Promise.all(
+        wanted.map(async (name) => {
+          for await (const sample of engine.containers.stats(name, { stream: false }))
+            return statsRow(sample as unknown as Stats);
+          return [name];
+        }),
+      );
+    };
+    const header = [
+      'CONTAINER ID',
+      'NAME',
+      'CPU %',
+      'MEM USAGE / LIMIT',
+      'MEM %',
+      'NET I/O',
+      'BLOCK I/O',
+      'PIDS',
+    ];
+    for (;;) {
+      const lines = formatTable(header, await read());
+      if (!flags.boolean('no-stream') && context.terminal.interactive)
+        context.terminal.stdout.write('\x1b[H\x1b[2J');
+      for (const line of lines) context.terminal.print(line);
+      if (flags.boolean('no-stream') || context.signal.aborted) return;
+    }
+  },
+};
+
+interface Stats {
+  readonly id: string;
+  readonly name: string;
+  readonly cpu_stats: {
+    readonly cpu_usage: { readonly total_usage: number };
+    readonly system_cpu_usage?: number;
+    readonly online_cpus?: number;
+  };
+  readonly precpu_stats: Stats['cpu_stats'];
+  readonly memory_stats: {
+    readonly usage?: number;
+    readonly limit?: number;
+    readonly stats?: Readonly<Record<string, number>>;
+  };
+  readonly networks?: Readonly<Record<string, { readonly rx_bytes: number; readonly tx_bytes: number }>>;
+  readonly blkio_stats?: {
+    readonly io_service_bytes_recursive?: readonly { readonly op: string; readonly value: number }[] | null;
+  };
+  readonly pids_stats?: { readonly current?: number };
+}
+
+function statsRow(sample: Stats): readonly string[] {
+  const cpu = sample.cpu_stats.cpu_usage.total_usage - (sample.precpu_stats.cpu_usage?.total_usage ?? 0);
+  const system = (sample.cpu_stats.system_cpu_usage ?? 0) - (sample.precpu_stats.system_cpu_usage ?? 0);
+  const percent = system > 0 && cpu > 0 ? (cpu / system) * (sample.cpu_stats.online_cpus ?? 1) * 100 : 0;
+  const cache =
+    sample.memory_stats.stats?.['total_inactive_file'] ?? sample.memory_stats.stats?.['inactive_file'] ?? 0;
+  const used = Math.max((sample.memory_stats.usage ?? 0) - cache, 0);
+  const limit = sample.memory_stats.limit ?? 0;
+  const nets = Object.values(sample.networks ?? {});
+  const io = (op: string): number =>
+    (sample.blkio_stats?.io_service_bytes_recursive ?? [])
+      .filter((entry) => entry.op.toLowerCase() === op)
+      .reduce((sum, entry) => sum + entry.value, 0);
+  return [
+    shortId(sample.id),
+    sample.name.replace(/^\//, ''),
+    `${percent.toFixed(2)}%`,
+    `${formatBytes(used)} / ${formatBytes(limit)}`,
+    `${(limit > 0 ? (used / limit) * 100 : 0).toFixed(2)}%`,
+    `${formatBytes(nets.reduce((sum, net) => sum + net.rx_bytes, 0))} / ${formatBytes(nets.reduce((sum, net) => sum + net.tx_bytes, 0))}`,
+    `${formatBytes(io('read'))} / ${formatBytes(io('write'))}`,
+    String(sample.pids_stats?.current ?? 0),
+  ];
+}
+
+const update: Command = {
+  path: ['update'],
+  aliases: [['container', 'update']],
+  group: 'container',
+  summary: 'Change limits of containers',
+  usage: '[OPTIONS] CONTAINER [CONTAINER...]',
+  arity: { min: 1 },
+  flags: [
+    { name: 'memory', short: 'm', type: 'string', value: 'bytes', description: 'Memory limit' },
+    { name: 'memory-swap', type: 'string', value: 'bytes', description: 'Memory and swap limit' },
+    { name: 'cpus', type: 'number', description: 'Number of CPUs' },
+    { name: 'cpu-shares', short: 'c', type: 'number', description: 'CPU shares' },
+    { name: 'cpuset-cpus', type: 'string', value: 'list', description: 'CPUs it may run on' },
+    { name: 'pids-limit', type: 'number', description: 'Limit of processes' },
+    { name: 'restart', type: 'string', value: 'policy', description: 'Restart policy' },
+  ],
+  examples: [{ command: 'varve update -m 256m web', does: 'A new memory limit' }],
+  completes: ['container'],
+  run: async (context, { flags, arguments: names }) => {
+    const engine = await context.engine();
+    const bytes = (name: string): number | undefined =>
+      flags.string(name) === undefined
+        ? undefined
+        : flags.string(name) === '-1'
+          ? -1
+          : parseBytes(flags.string(name) as string);
+    const cpus = flags.number('cpus');
+    const restart = flags.string('restart')?.split(':');
+    for (const name of names) {
+      const { Warnings } = await engine.containers.update(name, {
+        Memory: bytes('memory'),
+        MemorySwap: bytes('memory-swap'),
+        NanoCpus: cpus === undefined ? undefined : Math.round(cpus * 1e9),
+        CpuShares: flags.number('cpu-shares'),
+        CpusetCpus: flags.string('cpuset-cpus'),
+        PidsLimit: flags.number('pids-limit'),
+        ...(restart === undefined
+          ? {}
+          : { RestartPolicy: { Name: restart[0] as string, MaximumRetryCount: Number(restart[1] ?? 0) } }),
+      });
+      for (const warning of Warnings ?? []) context.terminal.warn(`WARNING: ${warning}`);
+      context.terminal.print(name);
+    }
+  },
+};
+
+const commit: Command = {
+  path: ['commit'],
+  aliases: [['container', 'commit']],
+  group: 'container',
+  summary: "Make an image of a container's changes",
+  usage: '[OPTIONS] CONTAINER [REPOSITORY[:TAG]]',
+  arity: { min: 1, max: 2 },
+  flags: [
+    { name: 'author', short: 'a', type: 'string', value: 'name', description: 'Author' },
+    {
+      name: 'change',
+      short: 'c',
+      type: 'list',
+      value: 'instruction',
+      description: 'Apply a Dockerfile instruction (CMD, ENV, …)',
+    },
+    { name: 'message', short: 'm', type: 'string', value: 'text', description: 'Message' },
+    {
+      name: 'pause',
+      short: 'p',
+      type: 'boolean',
+      default: true,
+      description: 'Freeze the container meanwhile',
+    },
+  ],
+  examples: [{ command: 'varve commit -c \'CMD ["serve"]\' web web:fixed', does: 'With another command' }],
+  completes: ['container', 'image'],
+  run: async (context, { flags, arguments: [name = '', target] }) => {
+    const { splitTag } = await import('../names.ts');
+    const { repo, tag } = target === undefined ? { repo: undefined, tag: undefined } : splitTag(target);
+    const { Id } = await (await context.engine()).containers.commit(name, {
+      repo,
+      tag,
+      comment: flags.string('message'),
+      author: flags.string('author'),
+      pause: flags.boolean('pause'),
+      changes: flags.list('change'),
+    });
+    context.terminal.print(Id);
+  },
+};
+
+export const containerCommands: readonly Command[] = [
+  ps,
+  logs,
+  exec,
+  diff,
+  top,
+  port,
+  exportCommand,
+  stats,
+  update,
+  commit,
+];
