@@ -5,7 +5,7 @@ import { HttpRepository } from './repository.ts';
 import { defaultRetry, type RetryPolicy } from './retry.ts';
 import { RegistrySession } from './session.ts';
 import { type TlsOptions, Transport } from './transport.ts';
-import type { CredentialLookup, RegistryCredentials, RemoteRepository } from './types.ts';
+import type { CredentialLookup, RegistryCredentials, RemoteRepository, RequestOptions } from './types.ts';
 
 export interface RegistryClientOptions {
   readonly credentials?: CredentialLookup;
@@ -17,6 +17,8 @@ export interface RegistryClientOptions {
   /** Own authorities or a client certificate for a host, as Docker's `certs.d`. */
   readonly tls?: (host: string) => TlsOptions | undefined;
   readonly retry?: Partial<RetryPolicy>;
+  /** Milliseconds of silence after which a registry counts as gone (default a minute). */
+  readonly silence?: number;
 }
 
 /**
@@ -41,6 +43,7 @@ export class RegistryClient implements AsyncDisposable {
     this.#transport = new Transport({
       userAgent: options.userAgent ?? 'varve',
       ...(options.tls === undefined ? {} : { tls: options.tls }),
+      ...(options.silence === undefined ? {} : { silence: options.silence }),
     });
   }
 
@@ -55,6 +58,23 @@ export class RegistryClient implements AsyncDisposable {
     const origin = this.#session(this.#endpoint(domain), credentials);
     const sessions = mirrors.map((url) => this.#session(this.#endpoint(url.host, url), undefined));
     return new HttpRepository({ domain, path }, [...sessions, origin], this.#retry);
+  }
+
+  /**
+   * Tries credentials on a registry's `/v2/`, as `docker login` does.
+   * @throws VarveError `unauthorized` when they are refused.
+   */
+  async login(host: string, credentials: RegistryCredentials, options: RequestOptions = {}): Promise<void> {
+    const session = this.#session(this.#endpoint(host), credentials);
+    const answer = await session.request({
+      method: 'GET',
+      target: '/v2/',
+      scopes: [],
+      context: { action: 'push', name: host },
+      accept: [200],
+      signal: options.signal,
+    });
+    await answer.discard();
   }
 
   /** Cuts all connections. */

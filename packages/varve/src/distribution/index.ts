@@ -1,4 +1,6 @@
 export { RegistryClient, type RegistryClientOptions } from './client.ts';
+export type { HelperRunner } from './credential-helper.ts';
+export { DockerConfig } from './docker-config.ts';
 export { defaultRetry, type RetryPolicy } from './retry.ts';
 export { type DownloadOptions, downloadBlob } from './transfer.ts';
 export type { TlsOptions } from './transport.ts';

@@ -79,11 +79,12 @@ export class RegistrySession {
     const url = new URL(request.target, base);
     for (const [name, value] of Object.entries(request.query ?? {})) url.searchParams.set(name, value);
     const own = url.origin === base.origin;
-    let answer = await this.#send(request, url, own);
+    const used = await this.#authorization(request, own);
+    let answer = await this.#send(request, url, used);
     if (answer.status === 401 && own && this.#authorizer.learn(answer)) {
       await answer.discard();
-      this.#authorizer.forget();
-      answer = await this.#send(request, url, own);
+      if (used !== undefined) this.#authorizer.forget();
+      answer = await this.#send(request, url, await this.#authorization(request, own));
     }
     answer = await this.#follow(request, answer);
     if (request.accept.includes(answer.status)) return answer;
@@ -104,8 +105,11 @@ export class RegistrySession {
   }
 
   /** @param own tells that the address is the endpoint's: no other host sees its credentials. */
-  async #send(request: RegistryRequest, url: URL, own: boolean): Promise<HttpAnswer> {
-    const authorization = own ? await this.#authorizer.header(request.scopes, request.signal) : undefined;
+  async #authorization(request: RegistryRequest, own: boolean): Promise<string | undefined> {
+    return own ? await this.#authorizer.header(request.scopes, request.signal) : undefined;
+  }
+
+  async #send(request: RegistryRequest, url: URL, authorization: string | undefined): Promise<HttpAnswer> {
     const { body } = request;
     try {
       return await this.#transport.send({
@@ -130,7 +134,7 @@ export class RegistrySession {
       const url = this.location(answer);
       await answer.discard();
       const own = url.origin === (await this.#base(request.signal)).origin;
-      answer = await this.#send(request, url, own);
+      answer = await this.#send(request, url, await this.#authorization(request, own));
     }
     return answer;
   }

@@ -31,8 +31,8 @@ export interface HttpAnswer {
 }
 
 const connectTimeout = 15_000;
-/** Longest silence of a server, before its answer and between parts of it. */
-const silence = 60_000;
+/** Milliseconds of silence after which a server counts as gone, before its answer and between parts of it. */
+const defaultSilence = 60_000;
 
 async function* guarded(
   body: AsyncIterable<Uint8Array>,
@@ -91,14 +91,17 @@ function toAnswer(data: Dispatcher.ResponseData, request: HttpRequest): HttpAnsw
 export class Transport {
   readonly #tls: (host: string) => TlsOptions | undefined;
   readonly #userAgent: string;
+  readonly #silence: number;
   readonly #agents = new Map<string, Promise<Agent>>();
 
   constructor(options: {
     readonly tls?: (host: string) => TlsOptions | undefined;
     readonly userAgent: string;
+    readonly silence?: number;
   }) {
     this.#tls = options.tls ?? (() => undefined);
     this.#userAgent = options.userAgent;
+    this.#silence = options.silence ?? defaultSilence;
   }
 
   /** @throws VarveError `unavailable` when there is no answer, `cancelled` when the signal fires. */
@@ -113,8 +116,8 @@ export class Transport {
         headers: { 'user-agent': this.#userAgent, 'accept-encoding': 'identity', ...request.headers },
         ...(request.body === undefined ? {} : { body: toBody(request.body) }),
         // undici counts a slow upload as a late answer; uploads are watched by their sender.
-        headersTimeout: streams ? 0 : silence,
-        bodyTimeout: silence,
+        headersTimeout: streams ? 0 : this.#silence,
+        bodyTimeout: this.#silence,
         ...(request.signal === undefined ? {} : { signal: request.signal }),
       });
       return toAnswer(data, request);

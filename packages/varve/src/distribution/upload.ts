@@ -98,6 +98,11 @@ export async function uploadBlob(
   }
 }
 
+function wrongSize(source: UploadSource, sent: number): VarveError {
+  const message = `blob ${source.digest} has ${sent} bytes, not ${source.size}`;
+  return new VarveError('data-loss', 'SIZE_MISMATCH', message, { subject: source.digest });
+}
+
 async function put(
   target: UploadTarget,
   source: UploadSource,
@@ -110,22 +115,20 @@ async function put(
   async function* body(): AsyncGenerator<Uint8Array, void, void> {
     let sent = start;
     watchdog.feed(stallLimit);
-    for await (const chunk of source.open(start)) {
-      yield chunk;
-      sent += chunk.byteLength;
-      source.onProgress(sent);
-      watchdog.feed(stallLimit);
-    }
-    watchdog.feed(finishLimit);
-    if (sent !== source.size) {
-      broken = new VarveError(
-        'data-loss',
-        'SIZE_MISMATCH',
-        `blob ${source.digest} has ${sent} bytes, not ${source.size}`,
-        { subject: source.digest },
-      );
+    try {
+      for await (const chunk of source.open(start)) {
+        yield chunk;
+        sent += chunk.byteLength;
+        source.onProgress(sent);
+        watchdog.feed(stallLimit);
+      }
+      if (sent !== source.size) throw wrongSize(source, sent);
+    } catch (error) {
+      // The HTTP library wraps what a body throws; the caller is to see the source's own error.
+      broken = VarveError.from(error);
       throw broken;
     }
+    watchdog.feed(finishLimit);
   }
   const length = source.size - start;
   const signals = signal === undefined ? watchdog.signal : AbortSignal.any([signal, watchdog.signal]);
