@@ -1,0 +1,299 @@
+import type { DiskUsage } from '@varve/client';
+import { formatBytes, shortId } from '../../base/index.ts';
+import type { Command } from '../command.ts';
+import { confirm } from '../confirm.ts';
+import { filtersOf, formatFlag } from '../output/list.ts';
+import { printPruned } from '../output/pruned.ts';
+import { formatTable } from '../output/table.ts';
+import { compileTemplate } from '../output/template.ts';
+import { completionScripts } from '../complete.ts';
+import { versionText } from '../version.ts';
+
+const version: Command = {
+  path: ['version'],
+  group: 'system',
+  summary: 'Show the versions of client and engine',
+  usage: '[OPTIONS]',
+  arity: { min: 0, max: 0 },
+  flags: [{ ...formatFlag, short: 'f' }],
+  examples: [{ command: "varve version --format '{{.Server.Version}}'", does: "The engine's" }],
+  run: async (context, { flags }) => {
+    const client = {
+      Version: versionText,
+      ApiVersion: '1.51',
+      Os: 'linux',
+      Arch: process.arch === 'x64' ? 'amd64' : process.arch,
+      NodeVersion: process.version,
+    };
+    const server = await (await context.engine()).version();
+    const format = flags.string('format');
+    if (format === 'json') return context.terminal.print(JSON.stringify({ Client: client, Server: server }));
+    if (format !== undefined)
+      return context.terminal.print(compileTemplate(format)({ Client: client, Server: server }));
+    context.terminal.print(`Client: Varve
+ Version:           ${client.Version}
+ API version:       ${client.ApiVersion}
+ Node version:      ${client.NodeVersion}
+ OS/Arch:           ${client.Os}/${client.Arch}
+
+Server: ${server.Platform?.Name ?? 'Engine'}
+ Engine:
+  Version:          ${server.Version}
+  API version:      ${server.ApiVersion} (minimum version ${server.MinAPIVersion})
+  Git commit:       ${server.GitCommit}
+  OS/Arch:          ${server.Os}/${server.Arch}
+  Kernel:           ${server.KernelVersion}`);
+  },
+};
+
+function infoLines(value: unknown, indent: string): string[] {
+  if (value === null || typeof value !== 'object') return [String(value)];
+  return Object.entries(value).flatMap(([name, entry]) => {
+    if (Array.isArray(entry)) {
+      if (entry.length === 0) return [];
+      return entry.every((item) => typeof item === 'string')
+        ? [`${indent}${name}: ${entry.join(' ')}`]
+        : [
+            `${indent}${name}:`,
+            ...entry.map(
+              (item) => `${indent} ${Array.isArray(item) ? item.join(': ') : JSON.stringify(item)}`,
+            ),
+          ];
+    }
+    if (entry !== null && typeof entry === 'object')
+      return [`${indent}${name}:`, ...infoLines(entry, `${indent} `)];
+    return [`${indent}${name}: ${String(entry)}`];
+  });
+}
+
+const info: Command = {
+  path: ['info'],
+  aliases: [['system', 'info']],
+  group: 'system',
+  summary: 'Show what the engine says of itself',
+  usage: '[OPTIONS]',
+  arity: { min: 0, max: 0 },
+  flags: [{ ...formatFlag, short: 'f' }],
+  examples: [{ command: "varve info -f '{{.Driver}}'", does: 'The storage driver' }],
+  run: async (context, { flags }) => {
+    const value = await (await context.engine()).info();
+    const format = flags.string('format');
+    if (format === 'json') context.terminal.print(JSON.stringify(value));
+    else if (format !== undefined) context.terminal.print(compileTemplate(format)(value));
+    else for (const line of infoLines(value, '')) context.terminal.print(line);
+  },
+};
+
+const events: Command = {
+  path: ['events'],
+  aliases: [['system', 'events']],
+  group: 'system',
+  summary: 'Show what happens in the engine as it happens',
+  usage: '[OPTIONS]',
+  arity: { min: 0, max: 0 },
+  flags: [
+    { name: 'filter', short: 'f', type: 'list', value: 'filter', description: 'Filter, e.g. type=container' },
+    formatFlag,
+    { name: 'since', type: 'string', value: 'time', description: 'From a time on' },
+    { name: 'until', type: 'string', value: 'time', description: 'Up to a time' },
+  ],
+  examples: [{ command: 'varve events --since 10m --until 0s', does: 'The last ten minutes' }],
+  run: async (context, parsed) => {
+    const { flags } = parsed;
+    const format = flags.string('format');
+    const template = format === undefined || format === 'json' ? undefined : compileTemplate(format);
+    const stream = (await context.engine()).events({
+      since: flags.string('since'),
+      until: flags.string('until'),
+      filters: filtersOf(parsed),
+      signal: context.signal,
+    });
+    for await (const event of stream) {
+      if (template) context.terminal.print(template(event));
+      else if (format === 'json') context.terminal.print(JSON.stringify(event));
+      else {
+        const attributes = Object.entries(event.Actor.Attributes)
+          .sort(([a], [b]) => (a < b ? -1 : 1))
+          .map(([name, value]) => `${name}=${value}`)
+          .join(', ');
+        const time = new Date(event.time * 1000).toISOString().replace('Z', '').slice(0, 19);
+        context.terminal.print(
+          `${time}.${String(event.timeNano % 1e9).padStart(9, '0')}Z ${event.Type} ${event.Action} ${event.Actor.ID}${attributes === '' ? '' : ` (${attributes})`}`,
+        );
+      }
+    }
+  },
+};
+
+function usageRows(usage: DiskUsage): readonly (readonly string[])[] {
+  const images = usage.Images ?? [];
+  const containers = usage.Containers ?? [];
+  const volumes = usage.Volumes ?? [];
+  const cache = (usage.BuildCache ?? []) as readonly {
+    readonly Size?: number;
+    readonly InUse?: boolean;
+    readonly Shared?: boolean;
+  }[];
+  const row = (name: string, total: number, active: number, size: number, free: number): string[] => [
+    name,
+    String(total),
+    String(active),
+    formatBytes(size),
+    `${formatBytes(free)}${size > 0 ? ` (${Math.floor((free / size) * 100)}%)` : ''}`,
+  ];
+  const used = images.filter((image) => image.Containers > 0);
+  const usedSize = used.reduce((sum, image) => sum + image.Size - Math.max(image.SharedSize, 0), 0);
+  const stopped = containers.filter((container) => container.State !== 'running');
+  const sum = (list: readonly { readonly SizeRw?: number }[]): number =>
+    list.reduce((total, item) => total + (item.SizeRw ?? 0), 0);
+  const volumeSize = (list: typeof volumes): number =>
+    list.reduce((total, volume) => total + Math.max(volume.UsageData?.Size ?? 0, 0), 0);
+  const cacheSize = (list: typeof cache): number => list.reduce((total, item) => total + (item.Size ?? 0), 0);
+  return [
+    row('Images', images.length, used.length, usage.LayersSize, Math.max(usage.LayersSize - usedSize, 0)),
+    row('Containers', containers.length, containers.length - stopped.length, sum(containers), sum(stopped)),
+    row(
+      'Local Volumes',
+      volumes.length,
+      volumes.filter((volume) => (volume.UsageData?.RefCount ?? 0) > 0).length,
+      volumeSize(volumes),
+      volumeSize(volumes.filter((volume) => (volume.UsageData?.RefCount ?? 0) === 0)),
+    ),
+    row(
+      'Build Cache',
+      cache.length,
+      cache.filter((item) => item.InUse === true).length,
+      cacheSize(cache),
+      cacheSize(cache.filter((item) => item.InUse !== true && item.Shared !== true)),
+    ),
+  ];
+}
+
+const df: Command = {
+  path: ['system', 'df'],
+  group: 'system',
+  summary: 'Show disk usage',
+  usage: '[OPTIONS]',
+  arity: { min: 0, max: 0 },
+  flags: [
+    formatFlag,
+    { name: 'verbose', short: 'v', type: 'boolean', description: 'Show each image, container and volume' },
+  ],
+  examples: [{ command: 'varve system df -v', does: 'In detail' }],
+  run: async (context, { flags }) => {
+    const usage = await (await context.engine()).diskUsage();
+    if (flags.string('format') === 'json') return context.terminal.print(JSON.stringify(usage));
+    const header = ['TYPE', 'TOTAL', 'ACTIVE', 'SIZE', 'RECLAIMABLE'];
+    if (!flags.boolean('verbose')) {
+      for (const line of formatTable(header, usageRows(usage))) context.terminal.print(line);
+      return undefined;
+    }
+    const blocks: readonly (readonly [string, readonly string[], readonly (readonly string[])[]])[] = [
+      [
+        'Images space usage:',
+        ['REPOSITORY:TAG', 'IMAGE ID', 'SIZE', 'SHARED SIZE', 'UNIQUE SIZE', 'CONTAINERS'],
+        (usage.Images ?? []).map((image) => [
+          image.RepoTags?.[0] ?? '<none>',
+          shortId(image.Id),
+          formatBytes(image.Size),
+          formatBytes(Math.max(image.SharedSize, 0)),
+          formatBytes(image.Size - Math.max(image.SharedSize, 0)),
+          String(image.Containers),
+        ]),
+      ],
+      [
+        'Containers space usage:',
+        ['CONTAINER ID', 'IMAGE', 'SIZE', 'STATUS', 'NAMES'],
+        (usage.Containers ?? []).map((container) => [
+          shortId(container.Id),
+          container.Image,
+          formatBytes(container.SizeRw ?? 0),
+          container.Status,
+          container.Names.map((name) => name.slice(1)).join(','),
+        ]),
+      ],
+      [
+        'Local Volumes space usage:',
+        ['VOLUME NAME', 'LINKS', 'SIZE'],
+        (usage.Volumes ?? []).map((volume) => [
+          volume.Name,
+          String(volume.UsageData?.RefCount ?? 0),
+          formatBytes(Math.max(volume.UsageData?.Size ?? 0, 0)),
+        ]),
+      ],
+    ];
+    for (const [title, columns, rows] of blocks) {
+      context.terminal.print(title);
+      context.terminal.print();
+      for (const line of formatTable(columns, rows)) context.terminal.print(line);
+      context.terminal.print();
+    }
+    return undefined;
+  },
+};
+
+const prune: Command = {
+  path: ['system', 'prune'],
+  group: 'system',
+  summary: 'Remove what nothing uses: stopped containers, networks, images, build cache',
+  usage: '[OPTIONS]',
+  arity: { min: 0, max: 0 },
+  flags: [
+    {
+      name: 'all',
+      short: 'a',
+      type: 'boolean',
+      description: 'All unused images, not only those without a name',
+    },
+    { name: 'force', short: 'f', type: 'boolean', description: "Don't ask" },
+    { name: 'volumes', type: 'boolean', description: 'Anonymous volumes too' },
+    { name: 'filter', type: 'list', value: 'filter', description: 'Filter, e.g. until=24h' },
+  ],
+  examples: [{ command: 'varve system prune -f', does: 'Without asking' }],
+  run: async (context, parsed) => {
+    const { flags } = parsed;
+    if (
+      !(await confirm(
+        context.terminal,
+        parsed,
+        'This will remove all stopped containers, all networks not used by at least one container, all dangling images and unused build cache.',
+      ))
+    )
+      return;
+    const engine = await context.engine();
+    const filters = filtersOf(parsed);
+    let bytes = 0;
+    const add = (result: Parameters<typeof printPruned>[1]): void => {
+      bytes += result.SpaceReclaimed ?? 0;
+      const { SpaceReclaimed: _, ...rest } = result;
+      printPruned(context.terminal, rest);
+    };
+    add(await engine.containers.prune(filters));
+    add(await engine.networks.prune(filters));
+    if (flags.boolean('volumes')) add(await engine.volumes.prune(filters));
+    add(await engine.images.prune({ ...filters, dangling: [flags.boolean('all') ? 'false' : 'true'] }));
+    add(await engine.images.pruneBuildCache({ all: flags.boolean('all') }));
+    context.terminal.print(`Total reclaimed space: ${formatBytes(bytes)}`);
+  },
+};
+
+const completion: Command = {
+  path: ['completion'],
+  group: 'system',
+  summary: 'Print the completion functions for a shell',
+  usage: 'bash|zsh|fish',
+  arity: { min: 1, max: 1 },
+  flags: [],
+  examples: [{ command: 'source <(varve completion bash)', does: 'For this shell' }],
+  run: async (context, { arguments: [shell = ''] }) => {
+    const script = completionScripts[shell as keyof typeof completionScripts];
+    if (script === undefined) {
+      context.terminal.warn(`varve: no completion for ${shell}; there is one for bash, zsh and fish`);
+      return 1;
+    }
+    context.terminal.stdout.write(script);
+    return 0;
+  },
+};
+
+export const systemCommands: readonly Command[] = [version, info, events, df, prune, completion];
