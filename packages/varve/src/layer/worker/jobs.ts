@@ -2,6 +2,8 @@ import { VarveError } from '../../base/index.ts';
 import { IsalDeflate, IsalInflate, isalAvailable } from '../../linux/index.ts';
 import { applyLayerSync } from '../apply/apply-sync.ts';
 import type { FastGzip } from '../compress/codecs.ts';
+import { changesSync } from '../diff/changes-sync.ts';
+import { writeLayerSync } from '../diff/write-sync.ts';
 import type { JobName, JobRequest, Jobs } from './protocol.ts';
 
 const fast: FastGzip | undefined = isalAvailable()
@@ -10,9 +12,12 @@ const fast: FastGzip | undefined = isalAvailable()
 
 type Runner<J extends JobName> = (args: Jobs[J]['args'], checkCancelled: () => void) => Jobs[J]['result'];
 
-const runners: { readonly [J in JobName]?: Runner<J> } = {
+const runners: { readonly [J in JobName]: Runner<J> } = {
   apply: ({ source, target, limits }, checkCancelled) =>
     applyLayerSync(source, target, limits, fast, checkCancelled),
+  write: ({ source, output, compression, options }, checkCancelled) =>
+    writeLayerSync(source, output, compression, options, fast, checkCancelled),
+  changes: ({ source }, checkCancelled) => changesSync(source, checkCancelled),
 };
 
 /** Runs a job to its end. */

@@ -70,7 +70,11 @@ export class WorkerPool {
   }
 
   #start(): Member {
-    const worker = new Worker(workerFile('worker'), { name: 'varve-layer' });
+    const worker = new Worker(workerFile('worker'), {
+      name: 'varve-layer',
+      // Descriptors of `linux` calls are not Node's to count.
+      trackUnmanagedFds: false,
+    });
     const member: Member = { worker, current: undefined };
     worker.on('message', (reply: JobReply) => {
       const done = member.current;

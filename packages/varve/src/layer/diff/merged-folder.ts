@@ -1,0 +1,122 @@
+import { constants } from 'node:fs';
+import {
+  check,
+  close,
+  errno,
+  type FileStat,
+  fileType,
+  getXattr,
+  listFolder,
+  openat,
+  openFlags,
+  pathBelow,
+  statAt,
+} from '../../linux/index.ts';
+import { overlayXattrs } from '../whiteouts.ts';
+
+/** A character device 0/0: overlayfs hides the name below it. */
+export function isWhiteout(stat: FileStat): boolean {
+  return (
+    (stat.mode & fileType.mask) === fileType.characterDevice && stat.rdevMajor === 0 && stat.rdevMinor === 0
+  );
+}
+
+export function isDirectory(stat: FileStat): boolean {
+  return (stat.mode & fileType.mask) === fileType.directory;
+}
+
+/** Whether overlayfs shows nothing of the layers below in this folder. */
+export function isOpaque(dirfd: number, base: Buffer): boolean {
+  const path = pathBelow(dirfd, base);
+  const value = getXattr(path, overlayXattrs.opaque) ?? getXattr(path, overlayXattrs.userOpaque);
+  return value instanceof Buffer && value.toString('latin1') === 'y';
+}
+
+/** A name as the stack shows it: the file, and the folder of the layer that has it. */
+export interface MergedEntry {
+  readonly stat: FileStat;
+  readonly dirfd: number;
+  readonly base: Buffer;
+}
+
+/** One folder as a stack of overlayfs layers shows it, read without a mount. Overlayfs goes by names and follows no link. */
+export class MergedFolder implements Disposable {
+  /** Descriptors (O_PATH), topmost layer first. */
+  readonly #parts: readonly number[];
+
+  private constructor(parts: readonly number[]) {
+    this.#parts = parts;
+  }
+
+  /** The root of a stack of layer folders, topmost first. */
+  static open(lowers: readonly string[]): MergedFolder {
+    const parts: number[] = [];
+    try {
+      for (const lower of lowers) {
+        // The driver's own path; its links are the driver's.
+        parts.push(
+          check(openat(-100, `${lower}/.`, openFlags.path | constants.O_DIRECTORY), 'openat', lower),
+        );
+      }
+    } catch (error) {
+      for (const fd of parts) close(fd);
+      throw error;
+    }
+    return new MergedFolder(parts);
+  }
+
+  static empty(): MergedFolder {
+    return new MergedFolder([]);
+  }
+
+  get isEmpty(): boolean {
+    return this.#parts.length === 0;
+  }
+
+  /** What shows under a name; undefined when nothing does. */
+  lookup(base: Buffer): MergedEntry | undefined {
+    for (const dirfd of this.#parts) {
+      const stat = statAt(dirfd, base);
+      if (stat === -errno.ENOENT) continue;
+      if (typeof stat === 'number') {
+        check(stat, 'statx', base);
+        continue;
+      }
+      return isWhiteout(stat) ? undefined : { stat, dirfd, base };
+    }
+    return undefined;
+  }
+
+  /** The folder below; empty when no folder shows under that name. */
+  child(base: Buffer): MergedFolder {
+    const parts: number[] = [];
+    for (const dirfd of this.#parts) {
+      const stat = statAt(dirfd, base);
+      if (stat === -errno.ENOENT) continue;
+      if (typeof stat === 'number' || !isDirectory(stat)) break;
+      parts.push(check(openat(dirfd, base, openFlags.path | constants.O_DIRECTORY), 'openat', base));
+      if (isOpaque(dirfd, base)) break;
+    }
+    return new MergedFolder(parts);
+  }
+
+  /** All names that show, in byte order. */
+  names(): Buffer[] {
+    const seen = new Map<string, Buffer>();
+    for (const part of this.#parts) {
+      const fd = check(openat(part, '.', constants.O_RDONLY | constants.O_DIRECTORY), 'openat', '.');
+      const entries = listFolder(fd);
+      close(fd);
+      if (typeof entries === 'number') {
+        check(entries, 'getdents64', '.');
+        continue;
+      }
+      for (const { name } of entries) seen.set(name.toString('latin1'), name);
+    }
+    return [...seen.values()].filter((name) => this.lookup(name) !== undefined).sort(Buffer.compare);
+  }
+
+  [Symbol.dispose](): void {
+    for (const fd of this.#parts) close(fd);
+  }
+}

@@ -1,0 +1,97 @@
+import { constants, closeSync, openSync } from 'node:fs';
+import { VarveError } from '../../base/index.ts';
+import { check, close, getXattr, listFolder, openat, pathBelow, statAt } from '../../linux/index.ts';
+import { type BytePath, joinPath } from '../names.ts';
+import { overlayXattrs } from '../whiteouts.ts';
+import type { DiffItem } from './item.ts';
+import { isDirectory, isOpaque, isWhiteout, MergedFolder } from './merged-folder.ts';
+
+/**
+ * The diff that an overlay mount left in its upper folder: everything in it, with the kernel's marks read. Marks that
+ * hide nothing are left out; the kernel makes every new folder opaque, and lists whiteouts that have lost their file.
+ * @param lowers topmost first, as `lowerdir=`.
+ * @param expandOpaque compares an opaque folder with what it hides, name by name, instead of saying `opaque`.
+ * @throws VarveError `not-implemented` for an upper with redirects or metacopy: it is no diff by itself.
+ */
+export function* overlayDiff(
+  upper: string,
+  lowers: readonly string[],
+  expandOpaque = false,
+): Generator<DiffItem, void, void> {
+  const fd = openSync(upper, constants.O_RDONLY | constants.O_DIRECTORY);
+  const below = MergedFolder.open(lowers);
+  try {
+    yield* folderDiff(fd, '', below, expandOpaque);
+  } finally {
+    below[Symbol.dispose]();
+    closeSync(fd);
+  }
+}
+
+function* folderDiff(
+  fd: number,
+  path: BytePath,
+  below: MergedFolder,
+  expandOpaque: boolean,
+): Generator<DiffItem, void, void> {
+  const entries = listFolder(fd);
+  if (typeof entries === 'number') {
+    check(entries, 'getdents64', path);
+    return;
+  }
+  entries.sort((a, b) => a.name.compare(b.name));
+  for (const { name: base } of entries) {
+    const stat = statAt(fd, base);
+    // Went away in a container that still runs.
+    if (typeof stat === 'number') continue;
+    const entryPath = joinPath(path, base.toString('latin1'));
+    if (isWhiteout(stat)) {
+      if (below.lookup(base)) yield { kind: 'deleted', path: entryPath };
+      continue;
+    }
+    refuseRedirect(fd, base, entryPath);
+    const lower = (): ReturnType<MergedFolder['lookup']> => below.lookup(base);
+    yield { kind: 'entry', path: entryPath, dirfd: fd, base, stat, lower, parentOnly: false };
+    if (!isDirectory(stat)) continue;
+    const child = openat(fd, base, constants.O_RDONLY | constants.O_DIRECTORY);
+    if (child < 0) continue;
+    const opaque = isOpaque(fd, base);
+    const belowChild = opaque && !expandOpaque ? MergedFolder.empty() : below.child(base);
+    try {
+      const hidden = opaque ? lower() : undefined;
+      if (hidden && isDirectory(hidden.stat)) {
+        if (expandOpaque) yield* hiddenNames(child, entryPath, belowChild);
+        else yield { kind: 'opaque', path: entryPath };
+      }
+      yield* folderDiff(child, entryPath, belowChild, expandOpaque);
+    } finally {
+      belowChild[Symbol.dispose]();
+      close(child);
+    }
+  }
+}
+
+/** What an opaque folder hides and does not have itself. */
+function* hiddenNames(fd: number, path: BytePath, below: MergedFolder): Generator<DiffItem, void, void> {
+  for (const name of below.names()) {
+    if (typeof statAt(fd, name) === 'number')
+      yield { kind: 'deleted', path: joinPath(path, name.toString('latin1')) };
+  }
+}
+
+function refuseRedirect(dirfd: number, base: Buffer, path: BytePath): void {
+  const target = pathBelow(dirfd, base);
+  for (const name of [overlayXattrs.redirect, overlayXattrs.metacopy]) {
+    if (getXattr(target, name) instanceof Buffer) {
+      throw new VarveError(
+        'not-implemented',
+        'OVERLAY_REDIRECT',
+        `${path} holds only a reference (${name})`,
+        {
+          subject: path,
+          hint: 'mount with redirect_dir=off,metacopy=off',
+        },
+      );
+    }
+  }
+}
