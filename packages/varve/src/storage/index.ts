@@ -2,3 +2,4 @@ export { chooseDriver } from './choose-driver.ts';
 export { Overlay2Driver } from './drivers/overlay2/overlay2.ts';
 export { VfsDriver } from './drivers/vfs/vfs.ts';
 export type * from './types.ts';
+export { copyInBackground, deleteInBackground, measureInBackground } from './worker/jobs.ts';
