@@ -131,14 +131,14 @@ export class NetworkManager {
     return this.#records.endpointsOfContainer(containerId).map(toEndpoint);
   }
 
+  /** File of a container's network namespace, whether it is there or not. */
+  namespacePath(id: string): string {
+    return this.#namespaces.path(id);
+  }
+
   /** Makes a container's network namespace, loopback up, and returns its file. @throws VarveError `conflict` when it exists. */
   createNamespace(id: string): string {
     return this.#namespaces.create(id);
-  }
-
-  /** File of a container's network namespace, made or not. */
-  namespacePath(id: string): string {
-    return this.#namespaces.path(id);
   }
 
   /** Takes it away, with the container's resolver. Nothing happens when it is not there. */

@@ -1,1 +1,2 @@
+export { type VolumeSpec, VolumeStore } from './store.ts';
 export type * from './types.ts';
