@@ -2,6 +2,7 @@ import { VarveError } from '../../base/index.ts';
 import { IsalDeflate, IsalInflate, isalAvailable } from '../../linux/index.ts';
 import { applyLayerSync } from '../apply/apply-sync.ts';
 import type { FastGzip } from '../compress/codecs.ts';
+import { recompressSync } from '../compress/recompress-sync.ts';
 import { changesSync } from '../diff/changes-sync.ts';
 import { writeLayerSync } from '../diff/write-sync.ts';
 import type { JobName, JobRequest, Jobs } from './protocol.ts';
@@ -17,6 +18,8 @@ const runners: { readonly [J in JobName]: Runner<J> } = {
     applyLayerSync(source, target, limits, fast, checkCancelled),
   write: ({ source, output, compression, options }, checkCancelled) =>
     writeLayerSync(source, output, compression, options, fast, checkCancelled),
+  compress: ({ source, output, compression, limits }, checkCancelled) =>
+    recompressSync(source, output, compression, limits, fast, checkCancelled),
   changes: ({ source }, checkCancelled) => changesSync(source, checkCancelled),
 };
 

@@ -29,6 +29,15 @@ export interface Jobs {
     };
     readonly result: LayerBlob;
   };
+  readonly compress: {
+    readonly args: {
+      readonly source: LayerSource;
+      readonly output: string;
+      readonly compression: Compression;
+      readonly limits: LayerLimits;
+    };
+    readonly result: LayerBlob;
+  };
   readonly changes: { readonly args: { readonly source: DiffSource }; readonly result: Change[] };
 }
 
