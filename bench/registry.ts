@@ -187,7 +187,7 @@ async function main(rounds: number): Promise<void> {
     const cases = new Map<Target, Case[]>();
     for (const target of targets) cases.set(target, await prepare(target));
     console.log(`${connections} connections, ${rounds} rounds, requests a second (median)`);
-    for (const index of [...(cases.get(targets[0] as Target) ?? []).keys()]) {
+    for (const index of (cases.get(targets[0] as Target) ?? []).keys()) {
       const rates = new Map<Target, number[]>(targets.map((target) => [target, []]));
       for (let round = 0; round < rounds; round++) {
         for (const target of targets) {
