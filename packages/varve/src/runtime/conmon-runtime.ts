@@ -117,6 +117,8 @@ export class ConmonRuntime implements ContainerRuntime {
 
   async attach(id: string): Promise<AttachedStreams> {
     const record = this.#record(id);
+    // conmon listens for some milliseconds more, and would let us wait for its end.
+    if (this.#isOver(id)) throw this.#notRunning(id);
     const path = join(this.#context.layout.bundle(id), 'attach');
     const socket = await connectSeqpacket(path).catch((error: unknown) => {
       throw this.#notRunning(id, error);

@@ -103,23 +103,36 @@ export class ConmonLauncher {
 
   #arguments(options: ConmonOptions): string[] {
     const { bundle } = options;
-    const log = options.logPath === undefined ? 'none' : `k8s-file:${options.logPath}`;
-    return [
-      ...['--api-version', '1', '-c', options.containerId, '-u', options.uuid, '-n', options.name],
-      ...['-r', this.#runtime.choice.path],
-      ...this.#runtime.globalArguments.flatMap((argument) => ['--runtime-arg', argument]),
+    const valued: readonly (readonly [string, string])[] = [
+      ['--api-version', '1'],
+      ['--cid', options.containerId],
+      ['--cuuid', options.uuid],
+      ['--name', options.name],
+      ['--runtime', this.#runtime.choice.path],
+      ...this.#runtime.globalArguments.map((argument) => ['--runtime-arg', argument] as const),
       // With a log file the runtime's stderr, which conmon passes on, is the plain reason.
-      ...['--runtime-arg', `--log=${join(bundle, 'runtime.log')}`, '--runtime-arg', '--log-format=json'],
-      ...['-b', bundle, '-p', join(bundle, 'pidfile'), '-P', join(bundle, 'conmon.pid')],
-      ...['--exit-dir', options.exitDir, '--persist-dir', join(bundle, 'persist')],
-      ...['--full-attach', '--no-sync-log', '-l', log, '--log-level', 'warn'],
-      ...(options.tty ? ['-t'] : []),
-      ...(options.stdin ? ['-i'] : []),
-      ...(options.leaveStdinOpen ? ['--leave-stdin-open'] : []),
-      ...(options.execProcess === undefined
-        ? []
-        : ['-e', '--exec-attach', '--exec-process-spec', options.execProcess]),
+      ['--runtime-arg', `--log=${join(bundle, 'runtime.log')}`],
+      ['--runtime-arg', '--log-format=json'],
+      ['--bundle', bundle],
+      ['--container-pidfile', join(bundle, 'pidfile')],
+      ['--conmon-pidfile', join(bundle, 'conmon.pid')],
+      ['--exit-dir', options.exitDir],
+      ['--persist-dir', join(bundle, 'persist')],
+      ['--log-path', options.logPath === undefined ? 'none' : `k8s-file:${options.logPath}`],
+      ['--log-level', 'warn'],
+      ...(options.execProcess === undefined ? [] : [['--exec-process-spec', options.execProcess] as const]),
     ];
+    const flags: readonly (readonly [string, boolean])[] = [
+      ['--full-attach', true],
+      // An fsync at every exit costs more than a container's life; Docker does without.
+      ['--no-sync-log', true],
+      ['--terminal', options.tty],
+      ['--stdin', options.stdin],
+      ['--leave-stdin-open', options.leaveStdinOpen],
+      ['--exec', options.execProcess !== undefined],
+      ['--exec-attach', options.execProcess !== undefined],
+    ];
+    return [...valued.flat(), ...flags.flatMap(([flag, on]) => (on ? [flag] : []))];
   }
 }
 
