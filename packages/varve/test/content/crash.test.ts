@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { openContentStore } from '../../src/content/index.ts';
+import { type Digest, digestOf, parseDigest } from '../../src/oci/index.ts';
+import { State } from '../../src/state/index.ts';
+import { bigBlob } from './big-blob.ts';
+
+const strace = '/usr/bin/strace';
+const writer = join(import.meta.dirname, 'crash-writer.ts');
+
+interface Run {
+  readonly lines: readonly string[];
+  readonly killed: boolean;
+}
+
+/** Runs the writer under strace, which hurts it at the chosen system call (on the file `path` of the root). */
+async function run(root: string, inject: string, path?: string): Promise<Run> {
+  const syscall = /^\w+/.exec(inject)?.[0] ?? '';
+  const options = ['-f', '-o', '/dev/null', '-e', `trace=${syscall}`, '-e', `inject=${inject}`];
+  if (path !== undefined) options.push('-P', join(root, path));
+  return await new Promise((resolve, reject) => {
+    execFile(
+      strace,
+      [...options, process.execPath, writer, root],
+      // Counting system calls is per thread: with one thread for files the point is always the same.
+      { env: { ...process.env, UV_THREADPOOL_SIZE: '1' }, timeout: 60_000 },
+      (error, stdout, stderr) => {
+        const lines = stdout.split('\n').filter((line) => line !== '');
+        const killed = !lines.includes('end');
+        if (killed && !(error?.signal === 'SIGKILL' || error?.code === 137))
+          reject(new Error(`${inject}: ${stderr}`, { cause: error }));
+        else resolve({ lines, killed });
+      },
+    );
+  });
+}
+
+/** Opens the root as the next process does, and checks all that must hold after any crash. */
+async function checkAfter(root: string, lines: readonly string[]): Promise<void> {
+  using state = new State(join(root, 'state.db'));
+  const store = openContentStore({ root, state, grace: 0 });
+  assert.deepEqual((await store.check()).problems, []);
+  const have = lines.filter((line) => line.startsWith('have ')).map((line) => parseDigest(line.slice(5)));
+  for (const digest of have) assert.ok((await store.read(digest)).length > 0, `${digest} was promised`);
+  for (const name of readdirSync(join(root, 'content/ingest'))) assert.doesNotMatch(name, /^tmp-/);
+  // Whatever came of the large blobs, they can be finished now.
+  for (let round = 0; round < 3; round++) {
+    const data = bigBlob(round);
+    const ingest = await store.ingest(`big ${round}`, { digest: digestOf(data), size: data.length });
+    await ingest.write(data.subarray(ingest.offset));
+    await ingest.commit();
+    assert.ok(data.equals(await store.read(digestOf(data))));
+  }
+  const roots = new Set<Digest>(have);
+  await store.collect(roots);
+  assert.deepEqual((await store.check()).problems, []);
+  for (const digest of roots) assert.ok(store.stat(digest));
+}
+
+async function hurt(inject: string, path?: string): Promise<Run> {
+  const root = mkdtempSync('/var/tmp/varve-crash-');
+  try {
+    const result = await run(root, inject, path);
+    await checkAfter(root, result.lines);
+    return result;
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+}
+
+const skip = existsSync(strace) ? false : `${strace} is not installed`;
+
+describe('a content store', { skip }, () => {
+  const points: readonly (readonly [syscall: string, counts: readonly number[]])[] = [
+    ['rename', [1, 2, 3, 4, 7]],
+    ['fsync', [1, 2, 3, 4, 5, 7, 12, 20]],
+    ['unlink', [1, 2, 4]],
+    ['ftruncate', [1]],
+    ['pwrite64', [5, 20, 40]],
+  ];
+  for (const [syscall, counts] of points) {
+    for (const count of counts) {
+      test(`is whole after SIGKILL at ${syscall} number ${count}`, async () => {
+        const { killed } = await hurt(`${syscall}:signal=KILL:when=${count}`);
+        assert.ok(killed, `the writer makes fewer than ${count} calls of ${syscall} in one thread`);
+      });
+    }
+  }
+
+  const data = `content/ingest/${createHash('sha256').update('big 1').digest('hex').slice(0, 40)}/data`;
+
+  test('passes a failed fsync on and drops the bytes', async () => {
+    const { lines } = await hurt('fsync:error=EIO:when=1', data);
+    assert.deepEqual(
+      lines.filter((line) => !line.startsWith('have ')),
+      ['failed EIO', 'end'],
+    );
+  });
+
+  test('reports a full disk and goes on afterwards', async () => {
+    const { lines } = await hurt('pwrite64:error=ENOSPC:when=2', data);
+    assert.deepEqual(
+      lines.filter((line) => !line.startsWith('have ')),
+      ['failed NO_SPACE', 'end'],
+    );
+  });
+
+  test('promises nothing that the database could not keep', async () => {
+    const { lines } = await hurt('fsync:error=EIO:when=8', 'state.db-wal');
+    assert.ok(
+      lines.some((line) => line.startsWith('failed ')),
+      lines.join('\n'),
+    );
+    assert.ok(lines.includes('end'));
+  });
+});
