@@ -100,10 +100,10 @@ export class LocalImageStore implements ImageStore {
     this.#records.putTag(canonicalReference(parsed), id);
   }
 
-  remove(nameOrId: string, options: RemoveOptions): Promise<readonly RemovedItem[]> {
-    const image = this.resolve(nameOrId);
-    const removed = removeImage(this.#records, image, nameOrId, options);
-    return this.#sweepAfter(removed).then(() => removed);
+  async remove(nameOrId: string, options: RemoveOptions): Promise<readonly RemovedItem[]> {
+    const removed = removeImage(this.#records, this.resolve(nameOrId), nameOrId, options);
+    if (removed.some((item) => 'deleted' in item)) await this.collect();
+    return removed;
   }
 
   async prune(options: {
@@ -115,15 +115,11 @@ export class LocalImageStore implements ImageStore {
     for (let again = true; again; ) {
       again = false;
       for (const image of this.list()) {
-        const named =
-          image.tags.length > 0 ||
-          (options.all !== true && image.digests.length > 0 && image.tags.length > 0);
-        if (
-          (named && options.all !== true) ||
+        const kept =
+          (image.tags.length > 0 && options.all !== true) ||
           this.#records.children(image.id).length > 0 ||
-          options.keep(image)
-        )
-          continue;
+          options.keep(image);
+        if (kept) continue;
         for (const reference of [...image.tags, ...image.digests]) {
           removed.push({ untagged: familiarReference(parseReference(reference)) });
         }
@@ -286,10 +282,6 @@ export class LocalImageStore implements ImageStore {
       layerRoots: this.#layerRoots,
       config: (id) => this.#config(id),
     });
-  }
-
-  async #sweepAfter(removed: readonly RemovedItem[]): Promise<void> {
-    if (removed.some((item) => 'deleted' in item)) await this.collect();
   }
 
   #unpackContext() {
