@@ -65,10 +65,10 @@ test('podman pulls an image and runs it', async (t) => {
     '--rm',
     '--network',
     'none',
-    '--cgroups',
-    'disabled',
     '--ulimit',
     'nofile=256:256',
+    '--ulimit',
+    'nproc=256:256',
     `${host}/demo/app:v1`,
   ]);
   assert.equal(output, 'hello from runs\n');

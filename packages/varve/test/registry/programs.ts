@@ -55,7 +55,7 @@ export async function startDockerRegistry(t: TestContext, folder: string): Promi
     config,
     JSON.stringify({
       version: 0.1,
-      log: { level: 'fatal', accesslog: { disabled: true } },
+      log: { level: 'error', accesslog: { disabled: true } },
       storage: { filesystem: { rootdirectory: join(folder, 'docker-registry') }, delete: { enabled: true } },
       http: { addr: `127.0.0.1:${port}`, relativeurls: true },
     }),
@@ -115,7 +115,7 @@ export function buildah(folder: string): string[] {
 }
 
 export function podman(folder: string): string[] {
-  return ['podman', ...stores(folder)];
+  return ['podman', '--runtime', 'runc', '--cgroup-manager', 'cgroupfs', ...stores(folder)];
 }
 
 function stores(folder: string): string[] {
