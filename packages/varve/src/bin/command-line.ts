@@ -1,0 +1,43 @@
+import { mkdirSync, openSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { commands, connectEngine, main, Terminal, versionText } from '../cli/index.ts';
+import { engineCommand } from './engine-command.ts';
+import { registryCommands } from './registry.ts';
+
+/** Starts a daemon of its own session on the default socket; its log goes to /var/log/varve.log. */
+function startEngine(): void {
+  mkdirSync('/var/log', { recursive: true });
+  const log = openSync('/var/log/varve.log', 'a', 0o640);
+  const child = spawn(process.execPath, [...process.execArgv, process.argv[1] as string, 'engine'], {
+    detached: true,
+    stdio: ['ignore', log, log],
+    cwd: '/',
+  });
+  child.unref();
+}
+
+/** Runs one command line in this process. @returns the exit code. */
+export async function runCommandLine(words: readonly string[]): Promise<number> {
+  const environment = process.env;
+  const terminal = new Terminal(process, environment);
+  const stop = new AbortController();
+  // The first Ctrl-C asks the command to end, the second ends it; a command that forwards signals has its own listener.
+  process.on('SIGINT', () => {
+    if (process.listenerCount('SIGINT') > 1) return;
+    if (stop.signal.aborted) process.exit(130);
+    stop.abort();
+  });
+  // A reader that went away (`varve ps | head`) is no error.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+  return main(words, {
+    commands: [...commands, engineCommand, ...registryCommands],
+    terminal,
+    environment,
+    signal: stop.signal,
+    version: versionText,
+    engine: (host) => connectEngine(host, environment, startEngine),
+  });
+}

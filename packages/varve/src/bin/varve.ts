@@ -1,0 +1,12 @@
+/** The command. What is asked most often and needs least is answered before anything else is loaded. */
+const words = process.argv.slice(2);
+
+if (words.length === 1 && (words[0] === '--version' || words[0] === '-v')) {
+  const { versionText } = await import('../cli/version.ts');
+  process.stdout.write(`Varve version ${versionText}\n`);
+} else {
+  const { runCommandLine } = await import('./command-line.ts');
+  process.exitCode = await runCommandLine(words);
+}
+
+export {};
