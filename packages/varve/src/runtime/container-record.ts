@@ -9,6 +9,8 @@ export interface ContainerRecord {
   readonly name: string;
   readonly tty: boolean;
   readonly openStdin: boolean;
+  /** As given: an exec for the same user gets the same groups. */
+  readonly user: string;
   readonly cgroupPath: string;
   /** False when it shares the host's network interfaces. */
   readonly ownNetwork: boolean;

@@ -44,6 +44,7 @@ export async function createContainer(
       name: spec.name,
       tty: spec.tty,
       openStdin: spec.openStdin,
+      user: spec.user,
       cgroupPath,
       ownNetwork,
     });

@@ -1,12 +1,23 @@
 import { VarveError } from '../base/index.ts';
 
-/** runc with `--log-format json` and crun both prefix and decorate; this is the bare reason. */
+// crun says this of any program it cannot find; runc, whose words Docker's users know, tells the two cases apart.
+function inWordsOfRunc(reason: string): string {
+  const missing = /^executable file `(.*)` not found in \$PATH: No such file or directory$/s.exec(
+    reason,
+  )?.[1];
+  if (missing === undefined) return reason;
+  return missing.includes('/')
+    ? `unable to start container process: exec: "${missing}": stat ${missing}: no such file or directory`
+    : `unable to start container process: exec: "${missing}": executable file not found in $PATH`;
+}
+
+/** The runtime's reason without what its logger puts around it. */
 export function runtimeReason(text: string): string {
   const lines = text.split('\n').filter((line) => line.trim() !== '');
   const last = lines.at(-1) ?? '';
   const logged = /\bmsg="((?:[^"\\]|\\.)*)"/.exec(last)?.[1];
   const message = logged === undefined ? last : logged.replaceAll('\\"', '"').replaceAll('\\\\', '\\');
-  return message.replace(/^\S*T\S*Z?: /, '').trim();
+  return inWordsOfRunc(message.replace(/^\d{4}-\S+T\S+: /, '').trim());
 }
 
 /**

@@ -9,7 +9,7 @@ import {
   resizeTerminal,
   type StartedConmon,
 } from './conmon.ts';
-import { readSpec } from './container-record.ts';
+import { readRecord, readSpec } from './container-record.ts';
 import { execError } from './errors.ts';
 import { endConmon } from './exec-sessions.ts';
 import type { Layout } from './layout.ts';
@@ -45,7 +45,9 @@ export async function startExec(
   spec: ExecSpec,
 ): Promise<RunningExec> {
   const { layout } = context;
-  const process = buildExecProcess(readSpec(layout.bundle(id)), spec);
+  const bundle = layout.bundle(id);
+  const sameUser = spec.user === readRecord(bundle, id).user;
+  const process = buildExecProcess(readSpec(bundle), sameUser ? { ...spec, user: '' } : spec);
   const folder = layout.session(execId);
   try {
     mkdirSync(folder, { mode: 0o700 });
