@@ -1,8 +1,30 @@
 export { type ApplyOptions, applyLayer } from './apply-layer.ts';
+export { detectCompression } from './compress/detect.ts';
 export { type CompressOptions, compressLayer } from './compress-layer.ts';
+export { type ExtractTarget, type ExtractTarOptions, extractTar } from './extract-tar.ts';
 export { defaultLimits, type LayerLimits } from './limits.ts';
+export type { PackOptions } from './pack/tar-chunks.ts';
+export type { PackSource } from './pack/tree-items.ts';
+export { type PackTreeOptions, packTree } from './pack-tree.ts';
+export {
+  type LayerEntry,
+  type ReadOptions,
+  type ReadSource,
+  readLayer,
+  readLayerEntry,
+  type ScanResult,
+  scanLayer,
+} from './read-layer.ts';
+export {
+  paddingAfter,
+  type SparseRegion,
+  type TarEntry,
+  type TarEntryType,
+  type TarMetadata,
+  type Xattr,
+} from './tar/entry.ts';
+export { readTar, type StreamedEntry } from './tar/read-stream.ts';
+export { defaultTarLimits, type TarHandler, type TarLimits, TarReader } from './tar/reader.ts';
+export { encodeEnd, encodeHeader } from './tar/writer.ts';
 export type * from './types.ts';
 export { changes, type WriteOptions, writeLayer } from './write-layer.ts';
-export { paddingAfter, type TarEntry, type TarEntryType, type TarMetadata } from './tar/entry.ts';
-export { readTar, type StreamedEntry } from './tar/read-stream.ts';
-export { encodeEnd, encodeHeader } from './tar/writer.ts';

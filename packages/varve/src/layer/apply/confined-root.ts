@@ -1,4 +1,4 @@
-import { constants, closeSync, openSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import {
   check,
   close,

@@ -1,4 +1,5 @@
 import { constants, readlinkSync, writeSync } from 'node:fs';
+import { VarveError } from '../../base/index.ts';
 import {
   check,
   close,
@@ -22,7 +23,6 @@ import {
   type TimeSpec,
   unlinkat,
 } from '../../linux/index.ts';
-import { VarveError } from '../../base/index.ts';
 import { layerError, printable } from '../errors.ts';
 import { type BytePath, cleanPath, joinPath, pathBytes, splitPath } from '../names.ts';
 import type { TarEntry, Xattr } from '../tar/entry.ts';
@@ -43,6 +43,8 @@ export interface ExtractOptions {
   readonly noOverwriteDirNonDir?: boolean;
   /** Owner of everything instead of the archive's. */
   readonly owner?: Ownership;
+  /** Folder inside the root under which all names go; links on the way are resolved inside the root. */
+  readonly prefix?: BytePath;
 }
 
 interface FolderEnd {
@@ -81,11 +83,12 @@ export class Extractor implements TarHandler, Disposable {
 
   entry(entry: TarEntry): void {
     if (this.#stale) this.#forget();
-    const path = cleanPath(entry.name);
-    if (path === '') {
+    const cleaned = cleanPath(entry.name);
+    if (cleaned === '') {
       this.#rootEntry(entry);
       return;
     }
+    const path = this.#below(cleaned);
     const { parent, base } = splitPath(path);
     if (this.#options.whiteouts !== 'none') {
       if (isMetadataPath(parent)) return;
@@ -151,6 +154,11 @@ export class Extractor implements TarHandler, Disposable {
     this.#root[Symbol.dispose]();
   }
 
+  #below(path: BytePath): BytePath {
+    const { prefix = '' } = this.#options;
+    return path === '' ? prefix : joinPath(prefix, path);
+  }
+
   #owner(entry: TarEntry): Ownership {
     return this.#options.owner ?? entry;
   }
@@ -174,7 +182,7 @@ export class Extractor implements TarHandler, Disposable {
 
   #rootEntry(entry: TarEntry): void {
     const climbs = entry.name.toString('latin1').split('/').includes('..');
-    if (!this.#options.rootEntry || entry.type !== 'directory' || climbs) return;
+    if (!this.#options.rootEntry || this.#options.prefix || entry.type !== 'directory' || climbs) return;
     const owner = this.#owner(entry);
     check(fchown(this.#root.fd, owner.uid, owner.gid), 'fchown', entry.name);
     check(fchmod(this.#root.fd, entry.mode), 'fchmod', entry.name);
@@ -291,7 +299,7 @@ export class Extractor implements TarHandler, Disposable {
   }
 
   #hardlink(entry: TarEntry, folder: number, base: Buffer, path: BytePath): void {
-    const target = cleanPath(entry.linkName);
+    const target = this.#below(cleanPath(entry.linkName));
     const bad = (cause?: number): VarveError =>
       layerError(
         'TAR_BAD_LINK',

@@ -113,7 +113,7 @@ export class MergedFolder implements Disposable {
       }
       for (const { name } of entries) seen.set(name.toString('latin1'), name);
     }
-    return [...seen.values()].filter((name) => this.lookup(name) !== undefined).sort(Buffer.compare);
+    return [...seen.values()].filter((name) => this.lookup(name) !== undefined).sort((a, b) => a.compare(b));
   }
 
   [Symbol.dispose](): void {

@@ -1,4 +1,4 @@
-import { constants, closeSync, openSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import { VarveError } from '../../base/index.ts';
 import { check, close, getXattr, listFolder, openat, pathBelow, statAt } from '../../linux/index.ts';
 import { type BytePath, joinPath } from '../names.ts';

@@ -1,4 +1,4 @@
-import { constants, closeSync, openSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import { check, close, type FileStat, listFolder, openat, statAt } from '../../linux/index.ts';
 import { type BytePath, joinPath } from '../names.ts';
 import type { DiffItem } from './item.ts';
@@ -39,7 +39,7 @@ class TreeDiff {
   *folder(upper: number, lower: number, path: BytePath): Generator<DiffItem, void, void> {
     const lowerNames = new Map(names(lower, path).map((name) => [name.toString('latin1'), name]));
     const upperNames = new Map(names(upper, path).map((name) => [name.toString('latin1'), name]));
-    const all = [...new Map([...lowerNames, ...upperNames]).values()].sort(Buffer.compare);
+    const all = [...new Map([...lowerNames, ...upperNames]).values()].sort((a, b) => a.compare(b));
     for (const base of all) {
       const key = base.toString('latin1');
       const child = joinPath(path, key);

@@ -1,25 +1,20 @@
 import { VarveError } from '../../base/index.ts';
-import { IsalDeflate, IsalInflate, isalAvailable } from '../../linux/index.ts';
 import { applyLayerSync } from '../apply/apply-sync.ts';
-import type { FastGzip } from '../compress/codecs.ts';
 import { recompressSync } from '../compress/recompress-sync.ts';
 import { changesSync } from '../diff/changes-sync.ts';
 import { writeLayerSync } from '../diff/write-sync.ts';
+import { fastGzip } from './fast.ts';
 import type { JobName, JobRequest, Jobs } from './protocol.ts';
-
-const fast: FastGzip | undefined = isalAvailable()
-  ? { inflate: () => new IsalInflate(), deflate: () => new IsalDeflate() }
-  : undefined;
 
 type Runner<J extends JobName> = (args: Jobs[J]['args'], checkCancelled: () => void) => Jobs[J]['result'];
 
 const runners: { readonly [J in JobName]: Runner<J> } = {
   apply: ({ source, target, limits }, checkCancelled) =>
-    applyLayerSync(source, target, limits, fast, checkCancelled),
+    applyLayerSync(source, target, limits, fastGzip, checkCancelled),
   write: ({ source, output, compression, options }, checkCancelled) =>
-    writeLayerSync(source, output, compression, options, fast, checkCancelled),
+    writeLayerSync(source, output, compression, options, fastGzip, checkCancelled),
   compress: ({ source, output, compression, limits }, checkCancelled) =>
-    recompressSync(source, output, compression, limits, fast, checkCancelled),
+    recompressSync(source, output, compression, limits, fastGzip, checkCancelled),
   changes: ({ source }, checkCancelled) => changesSync(source, checkCancelled),
 };
 

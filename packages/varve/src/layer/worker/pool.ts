@@ -3,11 +3,9 @@ import { Worker } from 'node:worker_threads';
 import { throwIfAborted, VarveError } from '../../base/index.ts';
 import { fromPlainError, type JobName, type JobReply, type JobRequest, type Jobs } from './protocol.ts';
 
-/** The worker's file: beside this one in the sources, beside the bundle when there is one. */
+/** A worker's file: beside this one in the sources, beside the bundle (under the same name) when there is one. */
 export function workerFile(name: string): URL {
-  return import.meta.url.endsWith('.ts')
-    ? new URL(`./${name}.ts`, import.meta.url)
-    : new URL(`./layer-${name}.mjs`, import.meta.url);
+  return new URL(`./${name}.${import.meta.url.endsWith('.ts') ? 'ts' : 'mjs'}`, import.meta.url);
 }
 
 interface Waiting {
@@ -70,7 +68,7 @@ export class WorkerPool {
   }
 
   #start(): Member {
-    const worker = new Worker(workerFile('worker'), {
+    const worker = new Worker(workerFile('layer-job-worker'), {
       name: 'varve-layer',
       // Descriptors of `linux` calls are not Node's to count.
       trackUnmanagedFds: false,
