@@ -57,7 +57,7 @@ export class RegistryClient implements AsyncDisposable {
     const mirrors = domain === 'docker.io' ? this.#mirrors : [];
     const origin = this.#session(this.#endpoint(domain), credentials);
     const sessions = mirrors.map((url) => this.#session(this.#endpoint(url.host, url), undefined));
-    return new HttpRepository({ domain, path }, [...sessions, origin], this.#retry);
+    return new HttpRepository({ domain, path }, origin, sessions, this.#retry);
   }
 
   /**

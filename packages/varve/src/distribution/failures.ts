@@ -97,11 +97,17 @@ function pullMessage(fault: RegistryFault, context: FailureContext): string | un
  * has `status`, and `retryAfter` in seconds when the registry asked for patience.
  */
 export function answerFailure(
-  answer: { readonly status: number; readonly body: Uint8Array; readonly retryAfter: number | undefined },
+  answer: {
+    readonly status: number;
+    readonly body: Uint8Array;
+    readonly retryAfter: number | undefined;
+    /** What the headers said, in place of the body. */
+    readonly fault?: RegistryFault;
+  },
   context: FailureContext,
 ): VarveError {
   const { status, retryAfter } = answer;
-  const parsed = parseFault(answer.body);
+  const parsed = answer.fault ?? parseFault(answer.body);
   const statusCode = codes[status] ?? (status >= 500 ? 'REGISTRY_ERROR' : 'REGISTRY_REFUSED');
   const code = parsed && Object.hasOwn(kinds, parsed.code) ? parsed.code : statusCode;
   const details = {

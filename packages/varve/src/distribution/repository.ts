@@ -49,17 +49,24 @@ export class HttpRepository implements RemoteRepository {
   readonly host: string;
   readonly path: string;
   readonly #reference: Reference;
-  /** For reading: mirrors, then the registry; writing goes to the last alone. */
-  readonly #sessions: readonly RegistrySession[];
+  readonly #origin: RegistrySession;
+  /** Asked first when reading. */
+  readonly #mirrors: readonly RegistrySession[];
   readonly #retry: RetryPolicy;
   /** Uploads that a refused mount opened. */
   readonly #opened = new Map<Digest, URL>();
 
-  constructor(reference: Reference, sessions: readonly RegistrySession[], retry: RetryPolicy) {
+  constructor(
+    reference: Reference,
+    origin: RegistrySession,
+    mirrors: readonly RegistrySession[],
+    retry: RetryPolicy,
+  ) {
     this.host = reference.domain;
     this.path = reference.path;
     this.#reference = reference;
-    this.#sessions = sessions;
+    this.#origin = origin;
+    this.#mirrors = mirrors;
     this.#retry = retry;
   }
 
@@ -72,9 +79,12 @@ export class HttpRepository implements RemoteRepository {
       reference: this.#show(tagOrDigest),
       signal: options.signal,
     };
-    const answer = await this.#read(call, ({ status }) => status === 200);
-    await answer.discard();
-    if (answer.status === 404) return undefined;
+    const answer = await this.#read(call, async (session, request) => {
+      const found = await session.request(request);
+      await found.discard();
+      return found.status === 404 ? undefined : found;
+    });
+    if (answer === undefined) return undefined;
     const mediaType = contentType(answer);
     const announced = answer.header('docker-content-digest');
     const digest = isDigest(tagOrDigest) ? tagOrDigest : announced;
@@ -87,34 +97,18 @@ export class HttpRepository implements RemoteRepository {
   }
 
   async getManifest(tagOrDigest: string, options: RequestOptions = {}): Promise<RawManifest> {
-    const answer = await this.#read({
+    const call: Call = {
       method: 'GET',
       target: `manifests/${this.#checkName(tagOrDigest)}`,
       headers: { accept: manifestAccept },
       accept: [200],
       reference: this.#show(tagOrDigest),
       signal: options.signal,
-    });
-    const bytes = await answer.read(manifestSizeLimit);
-    const announced = answer.header('docker-content-digest');
-    const promised = [
-      ...(isDigest(tagOrDigest) ? [tagOrDigest] : []),
-      ...(announced === undefined ? [] : [parseDigest(announced)]),
-    ];
-    for (const digest of promised) {
-      const found = digestOf(bytes, digestAlgorithm(digest));
-      if (found !== digest) {
-        throw new VarveError(
-          'data-loss',
-          'DIGEST_MISMATCH',
-          `the manifest of ${this.#show(tagOrDigest)} hashes to ${found}, not to ${digest}`,
-          { subject: digest },
-        );
-      }
-    }
-    const sent = contentType(answer);
-    const mediaType = isKnown(sent) ? sent : parseManifestDocument(bytes).mediaType;
-    return { descriptor: { mediaType, digest: promised[0] ?? digestOf(bytes), size: bytes.length }, bytes };
+    };
+    return (await this.#read(call, async (session, request) => {
+      const { answer, bytes } = await session.fetch(request, manifestSizeLimit);
+      return this.#toManifest(tagOrDigest, answer, bytes);
+    })) as RawManifest;
   }
 
   async putManifest(tagOrDigest: string, manifest: RawManifest, options: RequestOptions = {}): Promise<void> {
@@ -161,13 +155,14 @@ export class HttpRepository implements RemoteRepository {
   ): Promise<{ readonly offset: number; readonly body: AsyncIterable<Uint8Array> }> {
     const { start = 0, end } = options.range ?? {};
     const ranged = start > 0 || end !== undefined;
-    const answer = await this.#read({
+    const call: Call = {
       method: 'GET',
       target: `blobs/${parseDigest(blob.digest)}`,
       headers: ranged ? { range: `bytes=${start}-${end === undefined ? '' : end - 1}` } : {},
       accept: ranged ? [200, 206] : [200],
       signal: options.signal,
-    });
+    };
+    const answer = await this.#read(call, (session, request) => session.request(request));
     if (answer.status === 200) return { offset: 0, body: answer.body };
     const match = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(answer.header('content-range') ?? '');
     const total = match?.[3] === '*' ? blob.size : Number(match?.[3]);
@@ -218,16 +213,19 @@ export class HttpRepository implements RemoteRepository {
     let target: string | URL = path;
     let query: Readonly<Record<string, string>> = { n: String(tagPageSize) };
     for (let page = 0; page < tagPages; page++) {
-      const answer: HttpAnswer = await session.request({
+      const request = {
         method: 'GET',
         target,
         query,
         scopes,
-        context: this.#context('pull'),
         accept: [200],
         signal: options.signal,
-      });
-      yield* readTags(await answer.read(tagPageLimit), this.host);
+      } as const;
+      const { answer, bytes } = await session.fetch(
+        { ...request, context: this.#context('pull') },
+        tagPageLimit,
+      );
+      yield* readTags(bytes, this.host);
       const next = nextPage(answer);
       if (next === undefined || next.href === answer.url.href) return;
       // The next page is on the same host and of the same list, or credentials would go elsewhere.
@@ -250,8 +248,11 @@ export class HttpRepository implements RemoteRepository {
     await answer.discard();
   }
 
-  /** Asks each endpoint in turn; `good` tells whether an accepted answer ends the search. */
-  async #read(call: Call, good: (answer: HttpAnswer) => boolean = () => true): Promise<HttpAnswer> {
+  /** Asks the mirrors, then the registry; what `use` gives for a mirror counts unless it is undefined or fails. */
+  async #read<T>(
+    call: Call,
+    use: (session: RegistrySession, request: RegistryRequest) => Promise<T>,
+  ): Promise<T> {
     const { reference, target, ...rest } = call;
     const request = {
       ...rest,
@@ -259,17 +260,34 @@ export class HttpRepository implements RemoteRepository {
       scopes: [`repository:${this.path}:pull`],
       context: this.#context('pull', reference),
     };
-    for (const mirror of this.#sessions.slice(0, -1)) {
+    for (const mirror of this.#mirrors) {
       try {
-        const answer = await mirror.request(request);
-        if (good(answer)) return answer;
-        await answer.discard();
+        const result = await use(mirror, request);
+        if (result !== undefined) return result;
       } catch (error) {
         // A mirror is a convenience: whatever is wrong with it, the registry itself decides.
         if (call.signal?.aborted) throw error;
       }
     }
-    return await this.#origin().request(request);
+    return await use(this.#origin, request);
+  }
+
+  /** @throws VarveError `data-loss` when the bytes are not what was asked for or announced. */
+  #toManifest(tagOrDigest: string, answer: HttpAnswer, bytes: Buffer): RawManifest {
+    const announced = answer.header('docker-content-digest');
+    const promised = [
+      ...(isDigest(tagOrDigest) ? [tagOrDigest] : []),
+      ...(announced === undefined ? [] : [parseDigest(announced)]),
+    ];
+    for (const digest of promised) {
+      const found = digestOf(bytes, digestAlgorithm(digest));
+      if (found === digest) continue;
+      const message = `the manifest of ${this.#show(tagOrDigest)} hashes to ${found}, not to ${digest}`;
+      throw new VarveError('data-loss', 'DIGEST_MISMATCH', message, { subject: digest });
+    }
+    const sent = contentType(answer);
+    const mediaType = isKnown(sent) ? sent : parseManifestDocument(bytes).mediaType;
+    return { descriptor: { mediaType, digest: promised[0] ?? digestOf(bytes), size: bytes.length }, bytes };
   }
 
   async #write(call: Call): Promise<HttpAnswer> {
@@ -283,10 +301,6 @@ export class HttpRepository implements RemoteRepository {
     });
   }
 
-  #origin(): RegistrySession {
-    return this.#sessions.at(-1) as RegistrySession;
-  }
-
   #writer(action: 'pull' | 'push' = 'push'): {
     readonly session: RegistrySession;
     readonly scopes: readonly Scope[];
@@ -294,7 +308,7 @@ export class HttpRepository implements RemoteRepository {
   } {
     const actions = action === 'push' ? 'pull,push' : 'pull';
     return {
-      session: this.#origin(),
+      session: this.#origin,
       scopes: [`repository:${this.path}:${actions}`],
       context: this.#context(action),
     };

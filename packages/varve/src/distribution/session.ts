@@ -1,7 +1,8 @@
 import { throwIfAborted, VarveError } from '../base/index.ts';
 import type { Authorizer, Scope } from './authorizer.ts';
+import { type Challenge, parseChallenges } from './challenge.ts';
 import type { Endpoint } from './endpoint.ts';
-import { answerFailure, type FailureContext } from './failures.ts';
+import { answerFailure, type FailureContext, printable, type RegistryFault } from './failures.ts';
 import { type RetryPolicy, withRetry } from './retry.ts';
 import type { HttpAnswer, HttpRequest, Transport } from './transport.ts';
 
@@ -38,6 +39,22 @@ export function parseRetryAfter(text: string | undefined, now = Date.now()): num
     : Math.min(Math.max(Math.ceil((date - now) / 1000), 0), longestRetryAfter);
 }
 
+/** What a Bearer challenge says of the token it got (RFC 6750 section 3); it counts before the body, as in Docker. */
+function bearerFault(challenges: readonly Challenge[]): RegistryFault | undefined {
+  const { error, error_description: description } =
+    challenges.find(({ scheme, parameters }) => scheme === 'bearer' && parameters['error'])?.parameters ?? {};
+  if (error === 'insufficient_scope') {
+    return {
+      code: 'DENIED',
+      message: printable(description ?? 'requested access to the resource is denied'),
+    };
+  }
+  if (error === 'invalid_token') {
+    return { code: 'UNAUTHORIZED', message: printable(description ?? 'authentication required') };
+  }
+  return undefined;
+}
+
 /** Requests to one endpoint: scheme, authorization, redirects, retries and errors are settled here. */
 export class RegistrySession {
   readonly endpoint: Endpoint;
@@ -56,6 +73,17 @@ export class RegistrySession {
   async request(request: RegistryRequest): Promise<HttpAnswer> {
     if (request.retry === false) return await this.#once(request);
     return await withRetry(this.#retry, request.signal, () => this.#once(request));
+  }
+
+  /** A request and its whole body, both repeated when either fails. @throws VarveError `too-large` over `limit` bytes. */
+  async fetch(
+    request: RegistryRequest,
+    limit: number,
+  ): Promise<{ readonly answer: HttpAnswer; readonly bytes: Buffer }> {
+    return await withRetry(this.#retry, request.signal, async () => {
+      const answer = await this.#once(request);
+      return { answer, bytes: await answer.read(limit) };
+    });
   }
 
   /** The absolute address of a `Location` header. @throws VarveError when there is none or it is no web address. */
@@ -140,26 +168,25 @@ export class RegistrySession {
   }
 
   async #failure(request: RegistryRequest, answer: HttpAnswer): Promise<VarveError> {
-    const challenge = answer.header('www-authenticate') ?? '';
+    const challenges = parseChallenges(answer.header('www-authenticate') ?? '');
     const body = await answer.read(errorBodyLimit).catch(() => Buffer.alloc(0));
-    if (answer.status === 401 && /^basic/i.test(challenge)) {
-      const credentials = await this.#authorizer.header([], request.signal);
-      if (credentials === undefined) {
-        const verb = request.method.charAt(0) + request.method.slice(1).toLowerCase();
-        return new VarveError(
-          'unauthorized',
-          'UNAUTHORIZED',
-          `${verb} "${answer.url.origin}${answer.url.pathname}": no basic auth credentials`,
-          {
-            subject: this.endpoint.host,
-            hint: 'log in to this registry with `varve login`',
-            data: { status: 401 },
-          },
-        );
-      }
+    const basic = answer.status === 401 && challenges.some(({ scheme }) => scheme === 'basic');
+    if (basic && (await this.#authorizer.header([], request.signal)) === undefined) {
+      const verb = request.method.charAt(0) + request.method.slice(1).toLowerCase();
+      const message = `${verb} "${answer.url.origin}${answer.url.pathname}": no basic auth credentials`;
+      const hint = 'log in to this registry with `varve login`';
+      return new VarveError('unauthorized', 'UNAUTHORIZED', message, {
+        subject: this.endpoint.host,
+        hint,
+        data: { status: 401 },
+      });
     }
     const retryAfter = parseRetryAfter(answer.header('retry-after'));
-    return answerFailure({ status: answer.status, body, retryAfter }, request.context);
+    const fault = bearerFault(challenges);
+    return answerFailure(
+      { status: answer.status, body, retryAfter, ...(fault ? { fault } : {}) },
+      request.context,
+    );
   }
 
   #broken(why: string): VarveError {
