@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {
   appendFileSync,
+  chmodSync,
   closeSync,
   fstatSync,
   mkdirSync,
@@ -14,6 +15,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { digestOf } from '../../oci/index.ts';
 import { expectedChanges } from './expected-changes.ts';
 import { asObject, listTree } from './listing.ts';
 import { type DriverUnderTest, Rig } from './rig.ts';
@@ -149,6 +151,16 @@ export function testChanges(under: DriverUnderTest): void {
       assert.equal(readFileSync(join(root, 'dir/a'), 'utf8'), 'dir/a');
     }
     await rig.driver.unmount('box');
+  });
+
+  test("a change of the root's own mode is kept by a commit, though no diff tells it", async () => {
+    await using rig = new Rig(under);
+    const parent = await rig.commit(undefined, makeBase);
+    await rig.active('box', parent, (root) => chmodSync(root, 0o711));
+    assert.deepEqual(await rig.changes('box'), []);
+    const chain = digestOf('changed root');
+    await rig.driver.commit('box', chain);
+    assert.equal((await rig.list(chain)).get('/'), 'folder 711 0:0');
   });
 
   test('a snapshot on nothing lists everything as added', async () => {

@@ -147,7 +147,6 @@ const otherCases: readonly UnionCase[] = [
   },
   { name: 'a folder is given another mode', act: (root) => chmodSync(join(root, 'dir'), 0o1777) },
   { name: 'a folder is given another owner', act: (root) => chownSync(join(root, 'dir/sub'), 3, 4) },
-  { name: 'the root is given another mode', act: (root) => chmodSync(root, 0o711) },
   {
     name: 'a new folder is made and renamed',
     act: (root) => {
