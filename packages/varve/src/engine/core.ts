@@ -1,15 +1,16 @@
+import type { Builder } from '../builder/index.ts';
 import type { Container } from './container.ts';
 import type { ContainerStore } from './container-store.ts';
 import type { EventBus } from './events.ts';
 import type { ExecStore } from './exec-store.ts';
-import type { EngineParts, ImageBuilder } from './parts.ts';
+import type { EngineParts } from './parts.ts';
 
 /** What every use case of the engine works on. */
 export interface EngineCore extends EngineParts {
   readonly containers: ContainerStore;
   readonly execs: ExecStore;
   readonly events: EventBus;
-  readonly build: ImageBuilder | undefined;
+  readonly build: Builder | undefined;
   /** Fires when the engine begins to stop. */
   readonly closing: AbortController;
   /** Id of the kernel's present boot. */

@@ -5,17 +5,20 @@ import { VarveError } from '../base/index.ts';
 import { close, tryLock } from '../linux/index.ts';
 import { attachContainer, resizeContainer } from './attach.ts';
 import { type Bound, bind } from './bind.ts';
-import { buildImage } from './build.ts';
+import { buildImage, pruneBuildCache } from './build.ts';
 import { ContainerStore } from './container-store.ts';
+import { commitContainer } from './commit.ts';
 import type { EngineCore } from './core.ts';
 import { createContainer } from './create.ts';
 import { EventBus } from './events.ts';
-import { createExec, resizeExec, startExec, startExecDetached } from './exec.ts';
+import { checkExec, createExec, resizeExec, startExec, startExecDetached } from './exec.ts';
 import { ExecStore } from './exec-store.ts';
-import { containerChanges } from './filesystem.ts';
+import { containerChanges, exportContainer } from './filesystem.ts';
 import {
   importImage,
+  inspectRemote,
   loadImages,
+  login,
   pruneImages,
   pullImage,
   pushImage,
@@ -66,11 +69,13 @@ const containerUses = {
   top: containerTop,
   changes: containerChanges,
   list: listContainers,
+  export: exportContainer,
   size: containerSize,
 } as const;
 
 const execUses = {
   create: createExec,
+  check: checkExec,
   start: startExec,
   startDetached: startExecDetached,
   resize: resizeExec,
@@ -86,6 +91,10 @@ const imageUses = {
   save: saveImages,
   import: importImage,
   build: buildImage,
+  pruneBuildCache,
+  commit: commitContainer,
+  login,
+  inspectRemote,
 } as const;
 
 const networkUses = {

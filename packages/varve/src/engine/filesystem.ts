@@ -1,7 +1,7 @@
-import { rmSync } from 'node:fs';
+import { createReadStream, rmSync } from 'node:fs';
 import type { Readable } from 'node:stream';
-import type { Change } from '../layer/index.ts';
-import type { EngineCore } from './core.ts';
+import { type Change, writeLayer } from '../layer/index.ts';
+import { type EngineCore, publishContainer } from './core.ts';
 
 /** Runs `work` with the container's root file system mounted, running or not. */
 export async function withRootfs<T>(
@@ -20,14 +20,23 @@ export async function withRootfs<T>(
 /** What the container changed in its image, sorted by path. */
 export async function containerChanges(core: EngineCore, nameOrId: string): Promise<Change[]> {
   const container = core.containers.resolve(nameOrId);
-  const mountPoints = new Set(['/etc/hostname', '/etc/hosts', '/etc/resolv.conf', '/dev', '/proc', '/sys']);
-  const changes = await core.driver.changes(container.id);
-  // What the runtime makes to mount upon is not the container's doing.
-  return changes.filter((change) => !mountPoints.has(change.path) || change.kind === 'delete');
+  return core.driver.changes(container.id);
 }
 
-/** Removes a file when its stream is over, however it ends. */
-export function removeAfter(stream: Readable, path: string): Readable {
+/** The whole file system as a tar, without what is mounted into it (`docker export`). */
+export async function exportContainer(
+  core: EngineCore,
+  nameOrId: string,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<Readable> {
+  const container = core.containers.resolve(nameOrId);
+  const path = core.content.temporaryPath();
+  // Written to a file first: a slow client must not hold the container's mount, and a failure is an error, not half a tar.
+  await withRootfs(core, container.id, (rootfs) =>
+    writeLayer({ kind: 'trees', upper: rootfs }, path, 'none', options),
+  );
+  publishContainer(core, container, 'export');
+  const stream = createReadStream(path);
   stream.once('close', () => rmSync(path, { force: true }));
   return stream;
 }

@@ -1,7 +1,19 @@
 import type { Readable } from 'node:stream';
 import { VarveError } from '../base/index.ts';
+import type { RegistryCredentials } from '../distribution/index.ts';
 import type { LoadedImage, LocalImage, RemovedItem, TransferOptions } from '../image/index.ts';
-import { type Descriptor, type Digest, familiarReference, parseReference } from '../oci/index.ts';
+import {
+  configSizeLimit,
+  type Descriptor,
+  type Digest,
+  familiarReference,
+  parseImageConfig,
+  parseManifestDocument,
+  parseReference,
+  type Platform,
+  withDefaultTag,
+} from '../oci/index.ts';
+import { applyChanges } from './commit.ts';
 import type { EngineCore } from './core.ts';
 import { booleanFilter, checkFilters, labelsMatch } from './filters.ts';
 import { pruneTime } from './prune-time.ts';
@@ -45,6 +57,42 @@ export async function pushImage(
   const descriptor = await core.images.push(reference, options);
   core.events.publish('image', 'push', reference, { name: reference.replace(/[:@].*$/, '') });
   return descriptor;
+}
+
+/** Tries credentials on a registry. @throws VarveError `unauthorized`. */
+export async function login(core: EngineCore, host: string, credentials: RegistryCredentials): Promise<void> {
+  await core.registries.login(host === '' || host === 'index.docker.io' ? 'docker.io' : host, credentials);
+}
+
+/** What a registry has under a name: `docker manifest inspect` and `GET /distribution/{name}/json`. */
+export async function inspectRemote(
+  core: EngineCore,
+  name: string,
+  options: { readonly credentials?: RegistryCredentials; readonly signal?: AbortSignal } = {},
+): Promise<{ readonly descriptor: Descriptor; readonly platforms: readonly Platform[] }> {
+  const reference = withDefaultTag(parseReference(name));
+  const repository = core.registries.repository(reference, options.credentials);
+  const signal = options.signal ? { signal: options.signal } : {};
+  const raw = await repository.getManifest(reference.digest ?? reference.tag ?? 'latest', signal);
+  const parsed = parseManifestDocument(raw.bytes, raw.descriptor.mediaType);
+  if (parsed.kind === 'index') {
+    const platforms = parsed.document.manifests.flatMap(({ platform }) => (platform ? [platform] : []));
+    return { descriptor: raw.descriptor, platforms };
+  }
+  const { body } = await repository.getBlob(parsed.document.config, signal);
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    size += chunk.length;
+    if (size > configSizeLimit)
+      throw new VarveError('too-large', 'CONFIG_TOO_LARGE', 'the image configuration is too large');
+    chunks.push(chunk);
+  }
+  const { architecture, os, variant } = parseImageConfig(Buffer.concat(chunks));
+  return {
+    descriptor: raw.descriptor,
+    platforms: [{ architecture, os, ...(variant === undefined ? {} : { variant }) }],
+  };
 }
 
 export function tagImage(core: EngineCore, nameOrId: string, reference: string): void {
@@ -117,12 +165,15 @@ export function saveImages(core: EngineCore, names: readonly string[], signal?: 
   return stream;
 }
 
+/** Makes an image of a root file system's tar. @param changes Dockerfile instructions that configure it. */
 export async function importImage(
   core: EngineCore,
   archive: Readable,
   options: Parameters<EngineCore['images']['import']>[1],
+  changes: readonly string[] = [],
 ): Promise<LocalImage> {
-  const image = await core.images.import(archive, options);
+  const config = changes.length > 0 ? { config: applyChanges(options.config ?? {}, changes) } : {};
+  const image = await core.images.import(archive, { ...options, ...config });
   core.events.publish('image', 'import', image.id, attributes(image, options.reference ?? image.id));
   return image;
 }

@@ -10,11 +10,8 @@ export type { ListOptions } from './list.ts';
 export type {
   EngineConfig,
   EngineParts,
-  ImageBuilder,
   Logger,
   LogLevel,
-  VolumeManager,
-  VolumeRequest,
 } from './parts.ts';
 export { parseTime } from './prune-time.ts';
 export type { UpdateRequest } from './rename.ts';

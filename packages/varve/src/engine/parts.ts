@@ -1,45 +1,12 @@
-import type { BuildEvent, BuildRequest, StepRunner } from '../builder/index.ts';
+import type { Builder, StepRunner } from '../builder/index.ts';
 import type { ContentStore } from '../content/index.ts';
+import type { RegistryClient } from '../distribution/index.ts';
 import type { ImageStore } from '../image/index.ts';
 import type { NetworkManager } from '../network/index.ts';
 import type { ContainerRuntime } from '../runtime/index.ts';
 import type { State } from '../state/index.ts';
 import type { StorageDriver } from '../storage/index.ts';
-import type { Volume } from '../volume/index.ts';
-
-/** What `docker volume create` asks for. */
-export interface VolumeRequest {
-  readonly name: string;
-  /** Made for a container without a name. */
-  readonly anonymous?: boolean;
-  readonly driver?: string;
-  readonly options?: Readonly<Record<string, string>>;
-  readonly labels?: Readonly<Record<string, string>>;
-}
-
-/** The volumes as the engine uses them. */
-export interface VolumeManager {
-  list(): readonly Volume[];
-  /** @throws `not-found` `get x: no such volume` */
-  get(name: string): Volume;
-  create(request: VolumeRequest): Promise<Volume>;
-  remove(name: string, options?: { readonly force?: boolean }): Promise<void>;
-  /** Makes the volume's data available to one more container and gives its folder. */
-  mount(name: string, containerId: string): Promise<string>;
-  unmount(name: string, containerId: string): Promise<void>;
-  /** Fills an empty volume with a folder of the image, owner and mode included; `path` is resolved inside `rootfs`. */
-  copyUp(name: string, image: { readonly rootfs: string; readonly path: string }): Promise<void>;
-  /** Bytes on disk. */
-  usage(name: string): Promise<number>;
-}
-
-/** Builds images; the builder room's. */
-export interface ImageBuilder {
-  build(request: BuildRequest): AsyncIterable<BuildEvent>;
-  prune?(options: {
-    readonly all?: boolean;
-  }): Promise<{ readonly deleted: readonly string[]; readonly bytes: number }>;
-}
+import type { VolumeStore } from '../volume/index.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -79,9 +46,11 @@ export interface EngineParts {
   readonly driver: StorageDriver;
   readonly runtime: ContainerRuntime;
   readonly networks: NetworkManager;
-  readonly volumes: VolumeManager;
+  readonly volumes: VolumeStore;
+  /** Registries, for `login` and `distribution inspect`; the image store has its own hold of it. */
+  readonly registries: RegistryClient;
   /** Gets the engine's step runner; undefined leaves `build` out. */
-  readonly builder?: (runner: StepRunner) => ImageBuilder;
+  readonly builder?: (runner: StepRunner) => Builder;
   readonly config: EngineConfig;
   readonly log: Logger;
 }

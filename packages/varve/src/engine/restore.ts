@@ -34,9 +34,9 @@ export async function restoreContainers(core: EngineCore): Promise<void> {
   }
   await sweep(core, known);
   const running = core.containers.list().filter((container) => container.running);
-  for (const note of await core.networks.restore(running.map((container) => container.id))) {
-    core.log('info', 'networks restored', { note });
-  }
+  const alive = running.map((container) => container.id);
+  for (const note of await core.networks.restore(alive)) core.log('info', 'networks restored', { note });
+  for (const note of await core.volumes.restore(alive)) core.log('info', 'volumes restored', { note });
   for (const { container, status } of before) {
     if (!core.containers.has(container.id) || container.running || container.removal) continue;
     const { hostConfig, state, manuallyStopped } = container.record;
@@ -122,7 +122,8 @@ async function sweep(core: EngineCore, runtimeIds: ReadonlySet<string>): Promise
     core.log('warn', 'removing a container without a record', { id });
     await core.runtime.delete(id).catch((error: unknown) => core.log('warn', String(error), { id }));
   }
-  for (const snapshot of [...core.driver.list()]) {
+  const snapshots = Array.from(core.driver.list());
+  for (const snapshot of snapshots) {
     if (snapshot.kind !== 'active' || core.containers.has(snapshot.key)) continue;
     core.log('info', 'removing a snapshot without a container', { key: snapshot.key });
     await core.driver.unmount(snapshot.key).catch(() => undefined);

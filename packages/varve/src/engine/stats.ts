@@ -74,7 +74,7 @@ export function containerStats(
     if (!options.stream) {
       if (!options.oneShot && container.running) {
         before = await sample(core, container, undefined);
-        await delay(period, undefined, { ...(options.signal ? { signal: options.signal } : {}) });
+        await delay(period, undefined, options.signal ? { signal: options.signal } : {});
       }
       yield await sample(core, container, before);
       return;
@@ -84,7 +84,7 @@ export function containerStats(
       yield present;
       before = container.running ? present : undefined;
       try {
-        await delay(period, undefined, { ...(options.signal ? { signal: options.signal } : {}) });
+        await delay(period, undefined, options.signal ? { signal: options.signal } : {});
       } catch {
         return;
       }

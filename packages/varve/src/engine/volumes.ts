@@ -1,13 +1,13 @@
 import { VarveError } from '../base/index.ts';
-import type { Volume } from '../volume/index.ts';
+import type { Volume, VolumeSpec } from '../volume/index.ts';
 import type { EngineCore } from './core.ts';
 import { booleanFilter, checkFilters, labelsMatch } from './filters.ts';
-import type { VolumeRequest } from './parts.ts';
 import type { Filters } from './types.ts';
 
 /** Makes a volume, or gives the one of that name. */
-export async function createVolume(core: EngineCore, request: VolumeRequest): Promise<Volume> {
-  const known = core.volumes.list().some((volume) => volume.name === request.name);
+export async function createVolume(core: EngineCore, request: VolumeSpec): Promise<Volume> {
+  const known =
+    request.name !== undefined && core.volumes.list().some((volume) => volume.name === request.name);
   const volume = await core.volumes.create(request);
   if (!known) core.events.publish('volume', 'create', volume.name, { driver: volume.driver });
   return volume;

@@ -1,0 +1,2 @@
+export { type ApiServer, type ApiServerOptions, createApiServer } from './server.ts';
+export { newestVersion, oldestVersion } from './versions.ts';

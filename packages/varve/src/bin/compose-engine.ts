@@ -1,0 +1,122 @@
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { Builder } from '../builder/index.ts';
+import { openContentStore } from '../content/index.ts';
+import { RegistryClient } from '../distribution/index.ts';
+import { Engine, type Logger } from '../engine/index.ts';
+import { LocalImageStore } from '../image/index.ts';
+import { NetworkManager } from '../network/index.ts';
+import { ConmonRuntime } from '../runtime/index.ts';
+import { State } from '../state/index.ts';
+import { chooseDriver, Overlay2Driver, VfsDriver } from '../storage/index.ts';
+import { VolumeStore } from '../volume/index.ts';
+import type { EngineSettings } from './engine-settings.ts';
+
+/** An engine with everything under it. */
+export interface ComposedEngine extends AsyncDisposable {
+  readonly engine: Engine;
+  /** Stops the engine, then closes what it was made of. */
+  close(): Promise<void>;
+}
+
+/** Docker's own default (dockerd --shutdown-timeout), seconds. */
+const defaultShutdownTimeout = 15;
+
+/**
+ * Builds the engine of a data root: chooses driver and runtime, opens the stores, adopts what runs.
+ * @throws VarveError `conflict` when another engine has the root, `unavailable` when this machine cannot run it.
+ */
+export async function composeEngine(
+  settings: EngineSettings,
+  options: { readonly version: string; readonly log: Logger },
+): Promise<ComposedEngine> {
+  const root = settings['data-root'] ?? '/var/lib/varve';
+  const execRoot = settings['exec-root'] ?? '/run/varve';
+  const lock = Engine.lockRoot(root);
+  const closers: (() => Promise<void> | void)[] = [];
+  const closeAll = async (): Promise<void> => {
+    for (const close of closers.reverse()) await close();
+  };
+  try {
+    const state = new State(join(root, 'state.db'));
+    closers.push(() => state.close());
+    const content = openContentStore({ root, state });
+    const snapshots = join(root, 'snapshots');
+    const drivers = [new Overlay2Driver(snapshots), new VfsDriver(snapshots)];
+    const driver = await chooseDriver(drivers, snapshots, settings['storage-driver']);
+    closers.push(() => driver.close());
+    const registries = new RegistryClient({
+      userAgent: `varve/${options.version}`,
+      insecureRegistries: settings['insecure-registries'] ?? [],
+      mirrors: settings['registry-mirrors'] ?? [],
+    });
+    closers.push(() => registries.close());
+    const images = new LocalImageStore({ state, content, driver, client: registries });
+    const runtime = new ConmonRuntime({
+      stateRoot: join(execRoot, 'runtime'),
+      logRoot: join(root, 'containers'),
+      ...(settings['default-runtime'] === undefined ? {} : { runtime: settings['default-runtime'] }),
+      ...(settings['init-path'] === undefined ? {} : { tini: settings['init-path'] }),
+    });
+    await runtime.recover();
+    const networks = new NetworkManager({
+      state,
+      runRoot: execRoot,
+      options: {
+        ...(settings.bridge === undefined ? {} : { bridge: settings.bridge }),
+        ...(settings.bip === undefined ? {} : { bridgeSubnet: settings.bip }),
+        ...(settings['default-address-pools'] === undefined
+          ? {}
+          : { pools: settings['default-address-pools'] }),
+      },
+    });
+    const volumes = new VolumeStore({ state, root: join(root, 'volumes') });
+    const engine = await Engine.open(
+      {
+        root,
+        execRoot,
+        state,
+        content,
+        images,
+        driver,
+        runtime,
+        networks,
+        volumes,
+        registries,
+        builder: (runner) => {
+          const builder = new Builder({
+            state,
+            content,
+            images,
+            driver,
+            runner,
+            root: join(root, 'builder'),
+          });
+          images.addLayerRoots(() => builder.layerRoots());
+          return builder;
+        },
+        config: {
+          version: options.version,
+          hostName: hostname(),
+          labels: settings.labels ?? [],
+          liveRestore: settings['live-restore'] ?? false,
+          shutdownTimeout: settings['shutdown-timeout'] ?? defaultShutdownTimeout,
+          registryMirrors: settings['registry-mirrors'] ?? [],
+          insecureRegistries: settings['insecure-registries'] ?? [],
+          dns: settings.dns ?? [],
+          dnsSearch: settings['dns-search'] ?? [],
+          dnsOptions: settings['dns-opts'] ?? [],
+          debug: settings.debug ?? false,
+          initPath: settings['init-path'],
+        },
+        log: options.log,
+      },
+      lock,
+    );
+    closers.push(() => engine.close());
+    return { engine, close: closeAll, [Symbol.asyncDispose]: closeAll };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
