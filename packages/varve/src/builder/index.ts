@@ -1,5 +1,6 @@
+export { unpackContext } from './archives.ts';
 export { Builder } from './builder.ts';
-export { applyMetadata } from './metadata.ts';
+export { applyMetadata, type MetadataChange, type MetadataState, nopText } from './metadata.ts';
 export { legacyProgress } from './progress.ts';
 export type { CachedStep } from './step-cache.ts';
 export type * from './types.ts';

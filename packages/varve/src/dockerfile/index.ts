@@ -6,5 +6,5 @@ export { lint, lintRules, type LintWarning } from './lint.ts';
 export { parseMount, type RunMount } from './mount.ts';
 export { parseDockerfile, parseTrigger } from './parse.ts';
 export { PathPattern } from './path-pattern.ts';
-export { formatPlatform, globalScope, platformArgs, proxyArgs, StageScope, type BuildArgs } from './scope.ts';
+export { globalScope, platformArgs, proxyArgs, StageScope, type BuildArgs } from './scope.ts';
 export type * from './types.ts';

@@ -1,4 +1,4 @@
-import type { Platform } from '../oci/index.ts';
+import { formatPlatform, type Platform } from '../oci/index.ts';
 import { type ExpandOptions, expandWord, type Variables } from './expand.ts';
 import type { ArgInstruction, EnvInstruction, KeyValue } from './types.ts';
 
@@ -9,11 +9,6 @@ export const proxyArgs: ReadonlySet<string> = new Set(
     name.toLowerCase(),
   ]),
 );
-
-/** `linux/arm/v7` and the like. */
-export function formatPlatform(platform: Platform): string {
-  return [platform.os, platform.architecture, platform.variant].filter((part) => part).join('/');
-}
 
 /** BUILD… and TARGET… arguments of the global scope (Dockerfile reference, "Automatic platform ARGs"). */
 export function platformArgs(build: Platform, target: Platform): Variables {

@@ -1,0 +1,73 @@
+import { StringDecoder } from 'node:string_decoder';
+import { shortId, VarveError } from '../base/index.ts';
+import type { BuildEvent } from './types.ts';
+
+/** Docker's exit code of a failed build: that of the RUN that failed. */
+function errorLine(error: unknown): string {
+  const { message, data } = VarveError.from(error);
+  const code = data?.['exitCode'];
+  const errorDetail = { ...(typeof code === 'number' ? { code } : {}), message };
+  return `${JSON.stringify({ errorDetail, error: message })}\r\n`;
+}
+
+const stream = (text: string): string => `${JSON.stringify({ stream: text })}\r\n`;
+
+/**
+ * A build's events as the JSON lines of `POST /build?version=1` (moby's classic builder). A failure before the first
+ * event is thrown, so that it can be an HTTP error; one after it is the last line.
+ * @param options quiet leaves only the image's id, as `q=1` asks for.
+ */
+export async function* legacyProgress(
+  events: AsyncIterable<BuildEvent>,
+  options: { readonly quiet?: boolean } = {},
+): AsyncGenerator<string, void, void> {
+  const decoders = { 1: new StringDecoder('utf8'), 2: new StringDecoder('utf8') } as const;
+  let started = false;
+  try {
+    for await (const event of events) {
+      started = true;
+      if (options.quiet && event.type !== 'done') continue;
+      for (const line of lines(event, decoders, options.quiet === true)) yield line;
+    }
+  } catch (error) {
+    if (!started) throw error;
+    yield errorLine(error);
+  }
+}
+
+function* lines(
+  event: BuildEvent,
+  decoders: Readonly<Record<1 | 2, StringDecoder>>,
+  quiet: boolean,
+): Generator<string> {
+  switch (event.type) {
+    case 'step':
+      yield stream(`Step ${event.index}/${event.total} : ${event.text}`);
+      yield stream('\n');
+      return;
+    case 'cache':
+      if (event.hit) yield stream(' ---> Using cache\n');
+      return;
+    case 'output': {
+      const text = decoders[event.stream].write(event.data);
+      if (text !== '') yield stream(text);
+      return;
+    }
+    case 'image':
+    case 'status':
+      yield stream(`${event.text}\n`);
+      return;
+    case 'warning':
+      yield stream(`[Warning] ${event.message}\n`);
+      return;
+    case 'done':
+      if (quiet) {
+        yield stream(`${event.image}\n`);
+        return;
+      }
+      yield `${JSON.stringify({ aux: { ID: event.image } })}\r\n`;
+      yield stream(`Successfully built ${shortId(event.image)}\n`);
+      for (const tag of event.tags) yield stream(`Successfully tagged ${tag}\n`);
+      return;
+  }
+}
