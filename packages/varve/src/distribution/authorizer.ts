@@ -1,6 +1,7 @@
 import { VarveError } from '../base/index.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
-import { type Endpoint, isLoopback } from './endpoint.ts';
+import type { Endpoint } from './endpoint.ts';
+import { isLoopback } from './insecure.ts';
 import { basicHeader, type Token, type TokenRealm, TokenService } from './token-service.ts';
 import type { HttpAnswer, Transport } from './transport.ts';
 import type { CredentialLookup, RegistryCredentials } from './types.ts';

@@ -1,24 +1,36 @@
+import { VarveError } from '../base/index.ts';
 import { parseReference, type Reference } from '../oci/index.ts';
 import { Authorizer } from './authorizer.ts';
 import { Endpoint } from './endpoint.ts';
+import { insecureHosts } from './insecure.ts';
 import { HttpRepository } from './repository.ts';
 import { defaultRetry, type RetryPolicy } from './retry.ts';
 import { RegistrySession } from './session.ts';
-import { type TlsOptions, Transport } from './transport.ts';
+import { type ProxySettings, type TlsOptions, Transport } from './transport.ts';
 import type { CredentialLookup, RegistryCredentials, RemoteRepository, RequestOptions } from './types.ts';
 
 export interface RegistryClientOptions {
   readonly credentials?: CredentialLookup;
-  /** Hosts (`host:port`) for which plain HTTP and unchecked certificates are fine; loopback always is one. */
+  /** Hosts (`host:port`) and networks (`10.0.0.0/8`) where plain HTTP and unchecked certificates are fine, as loopback always is. */
   readonly insecureRegistries?: readonly string[];
   /** Addresses (`https://mirror:5000`) asked before docker.io when reading. */
   readonly mirrors?: readonly string[];
   readonly userAgent?: string;
   /** Own authorities or a client certificate for a host, as Docker's `certs.d`. */
   readonly tls?: (host: string) => TlsOptions | undefined;
+  readonly proxy?: ProxySettings;
   readonly retry?: Partial<RetryPolicy>;
   /** Milliseconds of silence after which a registry counts as gone (default a minute). */
   readonly silence?: number;
+}
+
+/** Docker's rules for `registry-mirrors`: an address of a host and nothing below it. */
+function parseMirror(text: string): URL {
+  const url = URL.parse(text);
+  const plain =
+    url !== null && (url.pathname === '/' || url.pathname === '') && url.search === '' && url.hash === '';
+  if (plain && /^https?:$/.test(url.protocol) && url.username === '') return url;
+  throw new VarveError('invalid', 'MIRROR_INVALID', `invalid mirror: "${text}"`, { subject: text });
 }
 
 /**
@@ -27,22 +39,23 @@ export interface RegistryClientOptions {
  */
 export class RegistryClient implements AsyncDisposable {
   readonly #credentials: CredentialLookup;
-  readonly #insecure: ReadonlySet<string>;
+  readonly #insecure: (host: string) => boolean;
   readonly #mirrors: readonly URL[];
   readonly #retry: RetryPolicy;
   readonly #transport: Transport;
   readonly #endpoints = new Map<string, Endpoint>();
   readonly #sessions = new Map<Endpoint, RegistrySession>();
 
-  /** @throws TypeError when a mirror is no address. */
+  /** @throws VarveError `invalid` for a wrong mirror or insecure registry. */
   constructor(options: RegistryClientOptions = {}) {
     this.#credentials = options.credentials ?? (async () => undefined);
-    this.#insecure = new Set(options.insecureRegistries);
-    this.#mirrors = (options.mirrors ?? []).map((mirror) => new URL(mirror));
+    this.#insecure = insecureHosts(options.insecureRegistries ?? []);
+    this.#mirrors = (options.mirrors ?? []).map(parseMirror);
     this.#retry = { ...defaultRetry, ...options.retry };
     this.#transport = new Transport({
       userAgent: options.userAgent ?? 'varve',
       ...(options.tls === undefined ? {} : { tls: options.tls }),
+      ...(options.proxy === undefined ? {} : { proxy: options.proxy }),
       ...(options.silence === undefined ? {} : { silence: options.silence }),
     });
   }
@@ -91,7 +104,7 @@ export class RegistryClient implements AsyncDisposable {
     const key = url?.origin ?? host;
     let endpoint = this.#endpoints.get(key);
     if (!endpoint) {
-      const insecure = this.#insecure.has(host);
+      const insecure = this.#insecure(host);
       endpoint = new Endpoint(host, { insecure, ...(url === undefined ? {} : { url }) });
       this.#endpoints.set(key, endpoint);
     }
@@ -103,8 +116,7 @@ export class RegistryClient implements AsyncDisposable {
     const kept = own === undefined ? this.#sessions.get(endpoint) : undefined;
     if (kept) return kept;
     const lookup: CredentialLookup = own === undefined ? this.#credentials : async () => own;
-    const allowsHttp = (host: string): boolean => this.#insecure.has(host);
-    const authorizer = new Authorizer(endpoint, this.#transport, lookup, allowsHttp);
+    const authorizer = new Authorizer(endpoint, this.#transport, lookup, this.#insecure);
     const session = new RegistrySession(endpoint, this.#transport, authorizer, this.#retry);
     if (own === undefined) this.#sessions.set(endpoint, session);
     return session;

@@ -1,18 +1,7 @@
-import { isIP } from 'node:net';
 import type { VarveError } from '../base/index.ts';
 import { isProtocolError } from './failures.ts';
+import { isLoopback } from './insecure.ts';
 import type { HttpAnswer, Transport } from './transport.ts';
-
-/** True for hosts that Docker treats as insecure unasked: 127.0.0.0/8, ::1 and localhost. */
-export function isLoopback(host: string): boolean {
-  const name = hostName(host);
-  return name === 'localhost' || name === '::1' || (isIP(name) === 4 && name.startsWith('127.'));
-}
-
-function hostName(host: string): string {
-  const bracketed = /^\[([^\]]*)\]/.exec(host);
-  return bracketed?.[1] ?? host.replace(/:\d+$/, '');
-}
 
 /** Where a registry answers, and how far it is trusted. */
 export class Endpoint {

@@ -3,5 +3,5 @@ export type { HelperRunner } from './credential-helper.ts';
 export { DockerConfig } from './docker-config.ts';
 export { defaultRetry, type RetryPolicy } from './retry.ts';
 export { type DownloadOptions, downloadBlob } from './transfer.ts';
-export type { TlsOptions } from './transport.ts';
+export type { ProxySettings, TlsOptions } from './transport.ts';
 export type * from './types.ts';

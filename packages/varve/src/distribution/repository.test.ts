@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer, request } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { digestOf, mediaTypes } from '../oci/index.ts';
@@ -182,6 +185,66 @@ test('uses plain HTTP with strangers only when told', async () => {
   assert.deepEqual(server.seen, []);
   await using insecure = new RegistryClient({ insecureRegistries: [stranger], retry: { attempts: 1 } });
   assert.equal((await insecure.repository(`${stranger}/app`).getManifest('v1')).descriptor.digest, digest);
+});
+
+test('asks strangers through a proxy, loopback without', async () => {
+  await using server = await serve(send());
+  const stranger = strangerName(server.host);
+  const tunnels: string[] = [];
+  const proxy = createServer((incoming, response) => {
+    const target = new URL(incoming.url ?? '');
+    tunnels.push(target.host);
+    const forward = request({
+      host: '127.0.0.1',
+      port: target.port,
+      path: target.pathname,
+      headers: incoming.headers,
+    });
+    forward.on('response', (answer) => {
+      response.writeHead(answer.statusCode ?? 500, answer.headers);
+      answer.pipe(response);
+    });
+    forward.end();
+  });
+  proxy.on('connect', (incoming, socket: Socket) => {
+    tunnels.push(incoming.url ?? '');
+    const upstream = connect(Number(server.host.split(':')[1]), '127.0.0.1', () => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n');
+      upstream.pipe(socket).pipe(upstream);
+    });
+    upstream.on('error', () => socket.destroy());
+    socket.on('error', () => upstream.destroy());
+  });
+  proxy.listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  const address = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  const options = { insecureRegistries: [stranger], retry: { attempts: 1 } };
+  try {
+    await using client = new RegistryClient({ ...options, proxy: { http: address, https: address } });
+    await client.repository(`${stranger}/app`).getManifest('v1');
+    assert.ok(tunnels.length > 0 && tunnels.every((target) => target === stranger), tunnels.join(' '));
+    const before = tunnels.length;
+    await client.repository(`${server.host}/app`).getManifest('v1');
+    await using direct = new RegistryClient({ ...options, proxy: { http: address, none: '*' } });
+    await direct.repository(`${stranger}/app`).getManifest('v1');
+    assert.equal(tunnels.length, before);
+  } finally {
+    proxy.close();
+    proxy.closeAllConnections();
+  }
+});
+
+test('refuses mirrors that are no plain address', () => {
+  for (const mirror of [
+    '',
+    'mirror',
+    'ftp://mirror',
+    'https://mirror/path',
+    'https://a:b@mirror',
+    'https://mirror/?x',
+  ]) {
+    assert.throws(() => new RegistryClient({ mirrors: [mirror] }), { code: 'MIRROR_INVALID' }, mirror);
+  }
 });
 
 test('reads Retry-After as seconds or as a date', () => {

@@ -1,11 +1,20 @@
 import { Readable } from 'node:stream';
 import type { ConnectionOptions } from 'node:tls';
-import type { Agent, Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import { throwIfAborted, VarveError } from '../base/index.ts';
 import { connectionFailure } from './failures.ts';
+import { isLoopback } from './insecure.ts';
 
 /** TLS settings for one host: own authorities, a client certificate (Docker's `certs.d`). */
 export type TlsOptions = Pick<ConnectionOptions, 'ca' | 'cert' | 'key'>;
+
+/** HTTP proxies, as the variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY have them. Loopback is never asked through one. */
+export interface ProxySettings {
+  readonly http?: string;
+  readonly https?: string;
+  /** Hosts to be asked directly, joined by commas. */
+  readonly none?: string;
+}
 
 export interface HttpRequest {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -92,13 +101,16 @@ export class Transport {
   readonly #tls: (host: string) => TlsOptions | undefined;
   readonly #userAgent: string;
   readonly #silence: number;
-  readonly #agents = new Map<string, Promise<Agent>>();
+  readonly #proxy: ProxySettings | undefined;
+  readonly #agents = new Map<string, Promise<Dispatcher>>();
 
   constructor(options: {
     readonly tls?: (host: string) => TlsOptions | undefined;
     readonly userAgent: string;
     readonly silence?: number;
+    readonly proxy?: ProxySettings;
   }) {
+    this.#proxy = options.proxy;
     this.#tls = options.tls ?? (() => undefined);
     this.#userAgent = options.userAgent;
     this.#silence = options.silence ?? defaultSilence;
@@ -134,17 +146,32 @@ export class Transport {
     await Promise.all(agents.map((agent) => agent.destroy()));
   }
 
-  #agent({ url, insecure }: HttpRequest): Promise<Agent> {
+  #agent({ url, insecure }: HttpRequest): Promise<Dispatcher> {
     const tls = this.#tls(url.host);
-    const key = tls === undefined ? String(insecure) : `${url.host} ${insecure}`;
+    const proxy = isLoopback(url.host) ? undefined : this.#proxy;
+    const key = JSON.stringify([tls === undefined ? '' : url.host, insecure, proxy === undefined]);
     let agent = this.#agents.get(key);
     if (!agent) {
-      agent = import('undici').then(
-        ({ Agent }) =>
-          new Agent({ connect: { timeout: connectTimeout, rejectUnauthorized: !insecure, ...tls } }),
-      );
+      agent = makeAgent({ timeout: connectTimeout, rejectUnauthorized: !insecure, ...tls }, proxy);
       this.#agents.set(key, agent);
     }
     return agent;
   }
+}
+
+async function makeAgent(
+  connect: TlsOptions & { readonly timeout: number; readonly rejectUnauthorized: boolean },
+  proxy: ProxySettings | undefined,
+): Promise<Dispatcher> {
+  const { Agent, EnvHttpProxyAgent } = await import('undici');
+  if (proxy === undefined) return new Agent({ connect });
+  // Empty strings keep it from looking into the environment by itself.
+  const { http = '', https = '', none = '' } = proxy;
+  return new EnvHttpProxyAgent({
+    httpProxy: http,
+    httpsProxy: https,
+    noProxy: none,
+    connect,
+    requestTls: connect,
+  });
 }
