@@ -42,42 +42,71 @@ export async function rotateLog(bundle: string, path: string, limits: LogLimits)
   return true;
 }
 
-// A container that writes 50 MB/s overshoots by this much time; more often costs more than it saves.
-const INTERVAL_MS = 2000;
+/** While logs grow slowly a look every two seconds is enough; a container can write 300 MB in one. */
+const SLOWEST_MS = 2000;
+const FASTEST_MS = 100;
+
+/** When to look next, so that the fastest log has grown by about half its limit by then. */
+export function nextLook(grownBytes: number, elapsedMs: number, limits: LogLimits): number {
+  const halfFullMs = (limits.maxBytes / 2) * (elapsedMs / Math.max(1, grownBytes));
+  return Math.max(FASTEST_MS, Math.min(SLOWEST_MS, Math.floor(halfFullMs)));
+}
 
 /** Rotates the logs of all running containers, while it lives. It does not keep the process alive. */
 export class LogRotator {
   readonly #layout: Layout;
   readonly #limits: LogLimits;
-  readonly #timer: NodeJS.Timeout;
-  #busy = false;
+  #sizes = new Map<string, number>();
+  #looked = performance.now();
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
 
-  constructor(layout: Layout, limits: LogLimits, intervalMs = INTERVAL_MS) {
+  constructor(layout: Layout, limits: LogLimits) {
     this.#layout = layout;
     this.#limits = limits;
-    this.#timer = setInterval(() => {
-      void this.#rotateAll();
-    }, intervalMs);
-    this.#timer.unref();
+    this.#schedule(SLOWEST_MS);
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    this.#closed = true;
+    clearTimeout(this.#timer);
   }
 
-  async #rotateAll(): Promise<void> {
-    if (this.#busy) return;
-    this.#busy = true;
+  #schedule(delayMs: number): void {
+    if (this.#closed) return;
+    this.#timer = setTimeout(() => {
+      void this.#look().then((next) => {
+        this.#schedule(next);
+      });
+    }, delayMs);
+    this.#timer.unref();
+  }
+
+  /** Rotates what has grown too large; resolves with the time to the next look. */
+  async #look(): Promise<number> {
+    const now = performance.now();
+    const elapsed = now - this.#looked;
+    this.#looked = now;
+    const sizes = new Map<string, number>();
+    let fastest = 0;
+    for (const id of this.#running()) {
+      const path = this.#layout.log(id);
+      const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+      fastest = Math.max(fastest, size - (this.#sizes.get(id) ?? 0));
+      // Its conmon may just be coming or going: then there is nothing to rotate.
+      const rotated = await rotateLog(this.#layout.bundle(id), path, this.#limits).catch(() => false);
+      sizes.set(id, rotated ? 0 : size);
+    }
+    this.#sizes = sizes;
+    return nextLook(fastest, elapsed, this.#limits);
+  }
+
+  #running(): readonly string[] {
     try {
-      for (const id of readdirSync(this.#layout.bundles)) {
-        if (readExit(this.#layout, id) !== undefined) continue;
-        // Its conmon may just be coming or going: then there is nothing to rotate.
-        await rotateLog(this.#layout.bundle(id), this.#layout.log(id), this.#limits).catch(() => false);
-      }
+      return readdirSync(this.#layout.bundles).filter((id) => readExit(this.#layout, id) === undefined);
     } catch {
-      // The state folder is gone; so are the containers.
-    } finally {
-      this.#busy = false;
+      // The state folder is gone, and with it the containers.
+      return [];
     }
   }
 }
