@@ -107,35 +107,37 @@ export class Containers {
     await this.#transport.send({ method: 'POST', path: `${at(id)}/restart`, query, signal: options.signal });
   }
 
-  async kill(id: string, signalName?: string): Promise<void> {
-    await this.#transport.send({ method: 'POST', path: `${at(id)}/kill`, query: { signal: signalName } });
+  async kill(id: string, signalName?: string, options: Cancellable = {}): Promise<void> {
+    const query = { signal: signalName };
+    await this.#transport.send({ method: 'POST', path: `${at(id)}/kill`, query, ...options });
   }
 
-  async pause(id: string): Promise<void> {
-    await this.#transport.send({ method: 'POST', path: `${at(id)}/pause` });
+  async pause(id: string, options: Cancellable = {}): Promise<void> {
+    await this.#transport.send({ method: 'POST', path: `${at(id)}/pause`, ...options });
   }
 
-  async unpause(id: string): Promise<void> {
-    await this.#transport.send({ method: 'POST', path: `${at(id)}/unpause` });
+  async unpause(id: string, options: Cancellable = {}): Promise<void> {
+    await this.#transport.send({ method: 'POST', path: `${at(id)}/unpause`, ...options });
   }
 
-  async rename(id: string, name: string): Promise<void> {
-    await this.#transport.send({ method: 'POST', path: `${at(id)}/rename`, query: { name } });
+  async rename(id: string, name: string, options: Cancellable = {}): Promise<void> {
+    await this.#transport.send({ method: 'POST', path: `${at(id)}/rename`, query: { name }, ...options });
   }
 
   update(
     id: string,
     resources: Readonly<Record<string, unknown>> & { readonly RestartPolicy?: RestartPolicy },
+    options: Cancellable = {},
   ): Promise<{ readonly Warnings: readonly string[] | null }> {
-    return this.#transport.json({ method: 'POST', path: `${at(id)}/update`, json: resources });
+    return this.#transport.json({ method: 'POST', path: `${at(id)}/update`, json: resources, ...options });
   }
 
   async remove(
     id: string,
-    options: { readonly force?: boolean; readonly volumes?: boolean } = {},
+    options: { readonly force?: boolean; readonly volumes?: boolean } & Cancellable = {},
   ): Promise<void> {
     const query = { force: options.force, v: options.volumes };
-    await this.#transport.send({ method: 'DELETE', path: at(id), query });
+    await this.#transport.send({ method: 'DELETE', path: at(id), query, signal: options.signal });
   }
 
   /** Resolves with the exit code; the answer is under way when `onReady` is called, so that start can follow it. */
@@ -157,8 +159,9 @@ export class Containers {
     throw new EngineError(0, 'the engine ended the wait without an exit code', 'POST /containers/wait');
   }
 
-  async resize(id: string, rows: number, columns: number): Promise<void> {
-    await this.#transport.send({ method: 'POST', path: `${at(id)}/resize`, query: { h: rows, w: columns } });
+  async resize(id: string, rows: number, columns: number, options: Cancellable = {}): Promise<void> {
+    const query = { h: rows, w: columns };
+    await this.#transport.send({ method: 'POST', path: `${at(id)}/resize`, query, ...options });
   }
 
   /** Connects to the container's streams. @param options.tty as in its config: decides whether output is framed. */
@@ -214,28 +217,28 @@ export class Containers {
   top(
     id: string,
     psArguments?: string,
+    options: Cancellable = {},
   ): Promise<{ readonly Titles: readonly string[]; readonly Processes: readonly (readonly string[])[] }> {
-    return this.#transport.json({ method: 'GET', path: `${at(id)}/top`, query: { ps_args: psArguments } });
+    const query = { ps_args: psArguments };
+    return this.#transport.json({ method: 'GET', path: `${at(id)}/top`, query, ...options });
   }
 
   async *stats(
     id: string,
-    options: { readonly stream?: boolean } & Cancellable = {},
+    options: { readonly stream?: boolean; readonly oneShot?: boolean } & Cancellable = {},
   ): AsyncGenerator<Readonly<Record<string, unknown>>, void, void> {
     const message = await this.#transport.open({
       method: 'GET',
       path: `${at(id)}/stats`,
-      query: { stream: options.stream ?? true },
+      query: { stream: options.stream ?? true, 'one-shot': options.oneShot },
       signal: options.signal,
     });
     yield* jsonLines(message, 'GET /containers/stats');
   }
 
-  async changes(id: string): Promise<readonly FilesystemChange[]> {
-    return (
-      (await this.#transport.json<FilesystemChange[] | null>({ method: 'GET', path: `${at(id)}/changes` })) ??
-      []
-    );
+  async changes(id: string, options: Cancellable = {}): Promise<readonly FilesystemChange[]> {
+    const path = `${at(id)}/changes`;
+    return (await this.#transport.json<FilesystemChange[] | null>({ method: 'GET', path, ...options })) ?? [];
   }
 
   /** The whole file system as a tar. */
@@ -243,11 +246,12 @@ export class Containers {
     return this.#transport.open({ method: 'GET', path: `${at(id)}/export`, ...options });
   }
 
-  async statPath(id: string, path: string): Promise<PathStat> {
+  async statPath(id: string, path: string, options: Cancellable = {}): Promise<PathStat> {
     const message = await this.#transport.open({
       method: 'HEAD',
       path: `${at(id)}/archive`,
       query: { path },
+      ...options,
     });
     message.resume();
     return pathStat(message);
@@ -295,57 +299,62 @@ export class Containers {
       readonly author?: string | undefined;
       readonly pause?: boolean;
       readonly changes?: readonly string[];
-    } = {},
+    } & Cancellable = {},
   ): Promise<{ readonly Id: string }> {
+    const { signal, ...query } = options;
     return this.#transport.json({
       method: 'POST',
       path: '/commit',
-      query: { container: id, ...options },
+      query: { container: id, ...query },
       json: {},
+      signal,
     });
   }
 
-  prune(filters: Filters = {}): Promise<PruneResult> {
-    return this.#transport.json({ method: 'POST', path: '/containers/prune', query: { filters } });
+  prune(filters: Filters = {}, options: Cancellable = {}): Promise<PruneResult> {
+    const query = { filters };
+    return this.#transport.json({ method: 'POST', path: '/containers/prune', query, ...options });
   }
 
-  createExec(id: string, config: ExecConfig): Promise<{ readonly Id: string }> {
-    return this.#transport.json({ method: 'POST', path: `${at(id)}/exec`, json: config });
+  createExec(id: string, config: ExecConfig, options: Cancellable = {}): Promise<{ readonly Id: string }> {
+    return this.#transport.json({ method: 'POST', path: `${at(id)}/exec`, json: config, ...options });
   }
 
   async startExec(execId: string, options: { readonly tty: boolean } & Cancellable): Promise<Attachment> {
     const taken = await this.#transport.hijack({
       method: 'POST',
-      path: `/exec/${execId}/start`,
+      path: `${atExec(execId)}/start`,
       json: { Detach: false, Tty: options.tty },
       signal: options.signal,
     });
     return attachment(taken, options.tty);
   }
 
-  async startExecDetached(execId: string): Promise<void> {
+  async startExecDetached(execId: string, options: Cancellable = {}): Promise<void> {
     await this.#transport.send({
       method: 'POST',
-      path: `/exec/${execId}/start`,
+      path: `${atExec(execId)}/start`,
       json: { Detach: true, Tty: false },
+      ...options,
     });
   }
 
-  async resizeExec(execId: string, rows: number, columns: number): Promise<void> {
-    await this.#transport.send({
-      method: 'POST',
-      path: `/exec/${execId}/resize`,
-      query: { h: rows, w: columns },
-    });
+  async resizeExec(execId: string, rows: number, columns: number, options: Cancellable = {}): Promise<void> {
+    const query = { h: rows, w: columns };
+    await this.#transport.send({ method: 'POST', path: `${atExec(execId)}/resize`, query, ...options });
   }
 
-  inspectExec(execId: string): Promise<ExecInspect> {
-    return this.#transport.json({ method: 'GET', path: `/exec/${execId}/json` });
+  inspectExec(execId: string, options: Cancellable = {}): Promise<ExecInspect> {
+    return this.#transport.json({ method: 'GET', path: `${atExec(execId)}/json`, ...options });
   }
 }
 
 function at(id: string): string {
   return `/containers/${encodeURIComponent(id)}`;
+}
+
+function atExec(id: string): string {
+  return `/exec/${encodeURIComponent(id)}`;
 }
 
 function pathStat(message: IncomingMessage): PathStat {

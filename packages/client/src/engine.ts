@@ -9,11 +9,16 @@ import { Volumes } from './volumes.ts';
 /** The newest API version this client speaks. */
 export const clientVersion = '1.51';
 
+/** Where an engine listens when nothing else is said. */
+export const defaultHost = 'unix:///run/varve/varve.sock';
+
 export interface EngineOptions {
-  /** `unix:///run/varve/varve.sock`, `tcp://127.0.0.1:2375`. */
-  readonly host: string;
+  /** `unix:///run/varve/varve.sock` (the default), `tcp://127.0.0.1:2375`, `http://…`. */
+  readonly host?: string;
   /** Fixed API version; negotiated with the engine when absent. */
   readonly version?: string;
+  /** Ends every call of this client. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -31,9 +36,13 @@ export class Engine implements Disposable {
   #version: Promise<string> | undefined;
 
   /** @throws EngineError for a host it cannot read. Nothing is sent yet. */
-  constructor(options: EngineOptions) {
+  constructor(options: EngineOptions = {}) {
     if (options.version !== undefined) this.#version = Promise.resolve(`/v${options.version}`);
-    this.#transport = new Transport(options.host, () => (this.#version ??= this.#negotiate()));
+    this.#transport = new Transport(
+      options.host ?? defaultHost,
+      () => (this.#version ??= this.#negotiate()),
+      options.signal,
+    );
     this.containers = new Containers(this.#transport);
     this.images = new Images(this.#transport);
     this.networks = new Networks(this.#transport);
@@ -53,21 +62,24 @@ export class Engine implements Disposable {
     };
   }
 
-  version(): Promise<Version> {
-    return this.#transport.json({ method: 'GET', path: '/version' });
+  version(options: Cancellable = {}): Promise<Version> {
+    return this.#transport.json({ method: 'GET', path: '/version', ...options });
   }
 
-  info(): Promise<Info> {
-    return this.#transport.json({ method: 'GET', path: '/info' });
+  info(options: Cancellable = {}): Promise<Info> {
+    return this.#transport.json({ method: 'GET', path: '/info', ...options });
   }
 
-  diskUsage(): Promise<DiskUsage> {
-    return this.#transport.json({ method: 'GET', path: '/system/df' });
+  diskUsage(options: Cancellable = {}): Promise<DiskUsage> {
+    return this.#transport.json({ method: 'GET', path: '/system/df', ...options });
   }
 
   /** Checks credentials with a registry. */
-  auth(config: AuthConfig): Promise<{ readonly Status: string; readonly IdentityToken?: string }> {
-    return this.#transport.json({ method: 'POST', path: '/auth', json: config });
+  auth(
+    config: AuthConfig,
+    options: Cancellable = {},
+  ): Promise<{ readonly Status: string; readonly IdentityToken?: string }> {
+    return this.#transport.json({ method: 'POST', path: '/auth', json: config, ...options });
   }
 
   /** Events as they happen; with `until` in the past the iteration ends. */
@@ -93,10 +105,15 @@ export class Engine implements Disposable {
     this.close();
   }
 
-  /** The lower of both sides' newest versions. */
+  /** The lower of both sides' newest versions. An engine that did not answer is asked again by the next call. */
   async #negotiate(): Promise<string> {
-    const { apiVersion } = await this.ping();
-    const minor = (version: string): number => Number(version.split('.')[1]);
-    return `/v${minor(apiVersion) < minor(clientVersion) ? apiVersion : clientVersion}`;
+    try {
+      const { apiVersion } = await this.ping();
+      const minor = (version: string): number => Number(version.split('.')[1]);
+      return `/v${minor(apiVersion) < minor(clientVersion) ? apiVersion : clientVersion}`;
+    } catch (error) {
+      this.#version = undefined;
+      throw error;
+    }
   }
 }

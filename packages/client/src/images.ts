@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { Cancellable } from './containers.ts';
 import { jsonLines } from './streams.ts';
-import type { Call, Query, Transport } from './transport.ts';
+import { type Call, namePath, type Query, type Transport } from './transport.ts';
 import type {
   AuthConfig,
   Filters,
@@ -57,12 +57,12 @@ export class Images {
     return this.#transport.json({ method: 'GET', path: '/images/json', query, signal });
   }
 
-  inspect(name: string): Promise<ImageInspect> {
-    return this.#transport.json({ method: 'GET', path: `/images/${name}/json` });
+  inspect(name: string, options: Cancellable = {}): Promise<ImageInspect> {
+    return this.#transport.json({ method: 'GET', path: `/images/${namePath(name)}/json`, ...options });
   }
 
-  history(name: string): Promise<ImageHistoryItem[]> {
-    return this.#transport.json({ method: 'GET', path: `/images/${name}/history` });
+  history(name: string, options: Cancellable = {}): Promise<ImageHistoryItem[]> {
+    return this.#transport.json({ method: 'GET', path: `/images/${namePath(name)}/history`, ...options });
   }
 
   /** Progress of a pull; the iteration throws when it fails. */
@@ -88,7 +88,7 @@ export class Images {
   ): AsyncGenerator<ProgressLine, void, void> {
     return this.#progress({
       method: 'POST',
-      path: `/images/${name}/push`,
+      path: `/images/${namePath(name)}/push`,
       query: { tag: options.tag },
       headers: { 'x-registry-auth': registryAuth(options.auth) },
       signal: options.signal,
@@ -117,19 +117,25 @@ export class Images {
     });
   }
 
-  async tag(name: string, target: { readonly repo: string; readonly tag: string }): Promise<void> {
-    await this.#transport.send({ method: 'POST', path: `/images/${name}/tag`, query: target });
+  async tag(
+    name: string,
+    target: { readonly repo: string; readonly tag: string },
+    options: Cancellable = {},
+  ): Promise<void> {
+    const path = `/images/${namePath(name)}/tag`;
+    await this.#transport.send({ method: 'POST', path, query: target, ...options });
   }
 
   remove(
     name: string,
-    options: { readonly force?: boolean; readonly noprune?: boolean } = {},
+    options: { readonly force?: boolean; readonly noprune?: boolean } & Cancellable = {},
   ): Promise<ImageDeleteItem[]> {
-    return this.#transport.json({ method: 'DELETE', path: `/images/${name}`, query: options });
+    const { signal, ...query } = options;
+    return this.#transport.json({ method: 'DELETE', path: `/images/${namePath(name)}`, query, signal });
   }
 
-  prune(filters: Filters = {}): Promise<PruneResult> {
-    return this.#transport.json({ method: 'POST', path: '/images/prune', query: { filters } });
+  prune(filters: Filters = {}, options: Cancellable = {}): Promise<PruneResult> {
+    return this.#transport.json({ method: 'POST', path: '/images/prune', query: { filters }, ...options });
   }
 
   /** The archive of `docker save`. */
@@ -179,16 +185,23 @@ export class Images {
   }
 
   pruneBuildCache(
-    options: { readonly all?: boolean; readonly filters?: Filters } = {},
+    options: { readonly all?: boolean; readonly filters?: Filters } & Cancellable = {},
   ): Promise<PruneResult> {
-    return this.#transport.json({ method: 'POST', path: '/build/prune', query: options });
+    const { signal, ...query } = options;
+    return this.#transport.json({ method: 'POST', path: '/build/prune', query, signal });
   }
 
-  distribution(name: string, auth?: AuthConfig): Promise<Readonly<Record<string, unknown>>> {
+  /** What a registry has under a name, without pulling it. */
+  distribution(
+    name: string,
+    auth?: AuthConfig,
+    options: Cancellable = {},
+  ): Promise<Readonly<Record<string, unknown>>> {
     return this.#transport.json({
       method: 'GET',
-      path: `/distribution/${name}/json`,
+      path: `/distribution/${namePath(name)}/json`,
       headers: { 'x-registry-auth': registryAuth(auth) },
+      ...options,
     });
   }
 

@@ -1,5 +1,5 @@
 export { type Attachment, type Cancellable, Containers } from './containers.ts';
-export { clientVersion, Engine, type EngineOptions } from './engine.ts';
+export { clientVersion, defaultHost, Engine, type EngineOptions } from './engine.ts';
 export { EngineError } from './errors.ts';
 export { type BuildOptions, Images, registryAuth } from './images.ts';
 export { Networks } from './networks.ts';

@@ -1,5 +1,5 @@
-import { Agent, type IncomingMessage, request as httpRequest, type RequestOptions } from 'node:http';
-import type { Duplex, Readable } from 'node:stream';
+import { Agent, type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
+import { Duplex, pipeline, type Readable } from 'node:stream';
 import { EngineError } from './errors.ts';
 
 /** Values of a query: undefined ones are left out, lists repeat the name, objects are JSON. */
@@ -17,12 +17,13 @@ export interface Call {
   readonly json?: unknown;
   /** Sent as it is, chunked. */
   readonly body?: Readable | Buffer | undefined;
+  /** Ends the call, and the answer if it is still being read. */
   readonly signal?: AbortSignal | undefined;
   /** Answers that are no error besides 2xx, e.g. 304. */
   readonly accept?: readonly number[];
 }
 
-/** Output of a body is bounded: an error message or a JSON document, never a stream. */
+/** A document is bounded: an error message or a JSON value, never a stream. */
 const documentLimit = 64 << 20;
 
 /** Where an engine listens. */
@@ -33,49 +34,74 @@ export type Address = { readonly socketPath: string } | { readonly host: string;
  * @throws EngineError for another form.
  */
 export function parseAddress(host: string): Address {
-  if (host.startsWith('unix://')) return { socketPath: host.slice(7) };
-  const match = /^(?:tcp|http):\/\/(\[[^\]]+\]|[^:/]+)(?::(\d+))?\/?$/.exec(host);
+  if (host.startsWith('unix://') && host.length > 7) return { socketPath: host.slice(7) };
+  const match = /^(?:tcp|http):\/\/(\[[^\]]+\]|[^:/]+)(?::(\d{1,5}))?\/?$/.exec(host);
   if (!match) throw new EngineError(0, `unable to parse docker host \`${host}\``, 'connect');
-  return { host: (match[1] as string).replace(/^\[|\]$/g, ''), port: Number(match[2] ?? 2375) };
+  return { host: (match[1] ?? '').replace(/^\[|\]$/g, ''), port: Number(match[2] ?? 2375) };
+}
+
+/** An image's name in a path: its slashes stay, nothing in it can end the path or begin a query. */
+export function namePath(name: string): string {
+  return encodeURIComponent(name).replaceAll('%2F', '/').replaceAll('%3A', ':').replaceAll('%40', '@');
+}
+
+interface Prepared {
+  readonly call: Call;
+  readonly shown: string;
+  readonly path: string;
+  readonly body: Buffer | Readable | undefined;
+  readonly signal: AbortSignal | undefined;
 }
 
 /** Requests to one engine over one address; keeps connections open between calls. */
 export class Transport {
   readonly address: Address;
   readonly #shown: string;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 64 });
+  readonly #agent = new Agent({ keepAlive: true });
   readonly #prefix: () => Promise<string>;
+  readonly #signal: AbortSignal | undefined;
 
-  /** @param prefix gives `/v1.51`, asked at the first versioned call. */
-  constructor(host: string, prefix: () => Promise<string>) {
+  /**
+   * @param prefix gives `/v1.51`, asked at the first versioned call.
+   * @param signal ends every call.
+   */
+  constructor(host: string, prefix: () => Promise<string>, signal?: AbortSignal) {
     this.address = parseAddress(host);
     this.#shown = host;
     this.#prefix = prefix;
+    this.#signal = signal;
   }
 
   /** Performs a call and gives the open answer. @throws EngineError for other statuses than 2xx and those accepted. */
   async open(call: Call, options: { readonly versioned?: boolean } = {}): Promise<IncomingMessage> {
-    const path = await this.#path(call, options.versioned !== false);
-    const body = bodyOf(call);
-    const message = await new Promise<IncomingMessage>((resolve, reject) => {
-      const request = httpRequest(this.#options(call, path, body), resolve);
-      request.on('error', (error) => reject(this.#unreachable(error, call)));
-      if (body === undefined || Buffer.isBuffer(body)) request.end(body);
-      else {
-        body.on('error', (error) => request.destroy(error));
-        body.pipe(request);
-      }
-    });
+    const prepared = await this.#prepare(call, options.versioned !== false);
+    let message: IncomingMessage;
+    try {
+      message = await this.#exchange(prepared);
+    } catch (error) {
+      if (!(error instanceof StaleConnection)) throw error;
+      message = await this.#exchange(prepared);
+    }
     const status = message.statusCode ?? 0;
-    if ((status >= 200 && status < 300) || call.accept?.includes(status) === true) return message;
-    throw new EngineError(status, await errorMessage(message, call), `${call.method} ${call.path}`);
+    if ((status >= 200 && status < 300) || call.accept?.includes(status) === true) {
+      destroyOnAbort(message, prepared.signal);
+      return message;
+    }
+    const text = await errorMessage(message, prepared.shown);
+    if (prepared.body && !Buffer.isBuffer(prepared.body)) prepared.body.destroy();
+    throw new EngineError(status, text, prepared.shown);
   }
 
   /** Performs a call and reads the answer as JSON; undefined when it has no body. */
   async json<T>(call: Call, options: { readonly versioned?: boolean } = {}): Promise<T> {
     const message = await this.open(call, options);
     const text = (await read(message)).toString();
-    return (text === '' ? undefined : JSON.parse(text)) as T;
+    try {
+      return (text === '' ? undefined : JSON.parse(text)) as T;
+    } catch (cause) {
+      const shown = `${call.method} ${call.path}`;
+      throw new EngineError(0, `the answer to ${shown} is not JSON: ${text.slice(0, 200)}`, shown, cause);
+    }
   }
 
   /** Performs a call whose answer says nothing. @returns the status. */
@@ -85,30 +111,38 @@ export class Transport {
     return message.statusCode ?? 0;
   }
 
-  /** Takes the connection over (attach, exec): after the engine's 101 the socket is ours in both directions. */
+  /**
+   * Takes the connection over (attach, exec): after the engine's 101 the socket is ours in both directions. An engine
+   * (or proxy) that answers 200 instead streams in the body of its answer; what is written still goes to the socket.
+   */
   async hijack(call: Call): Promise<{ readonly socket: Duplex; readonly contentType: string }> {
-    const path = await this.#path(call, true);
-    const body = bodyOf(call);
-    const options = this.#options(call, path, body);
+    const { shown, path, body, signal } = await this.#prepare(call, true);
+    const request = httpRequest({
+      ...this.address,
+      method: call.method,
+      path,
+      agent: false,
+      headers: { ...this.#headers(call, body), connection: 'Upgrade', upgrade: 'tcp' },
+      ...(signal === undefined ? {} : { signal }),
+    });
     return new Promise((resolve, reject) => {
-      const request = httpRequest({
-        ...options,
-        agent: false,
-        headers: { ...(options.headers as Record<string, string>), connection: 'Upgrade', upgrade: 'tcp' },
-      });
-      request.on('error', (error) => reject(this.#unreachable(error, call)));
-      request.on('upgrade', (message, socket, head) => {
-        if (head.length > 0) socket.unshift(head);
+      const take = (socket: Duplex, message: IncomingMessage): void => {
+        destroyOnAbort(socket, signal);
         resolve({ socket, contentType: message.headers['content-type'] ?? '' });
+      };
+      request.on('error', (error) => reject(this.#unreachable(error, shown, signal)));
+      request.on('upgrade', (message, socket, head) => {
+        // The first bytes of output may come in the packet of the 101.
+        if (head.length > 0) socket.unshift(head);
+        take(socket, message);
       });
       request.on('response', (message) => {
-        const status = message.statusCode ?? 0;
-        if (status === 200) {
-          resolve({ socket: message.socket, contentType: message.headers['content-type'] ?? '' });
+        if (message.statusCode === 200) {
+          take(bodyAndSocket(message), message);
           return;
         }
-        errorMessage(message, call).then(
-          (text) => reject(new EngineError(status, text, `${call.method} ${call.path}`)),
+        errorMessage(message, shown).then(
+          (text) => reject(new EngineError(message.statusCode ?? 0, text, shown)),
           reject,
         );
       });
@@ -120,70 +154,140 @@ export class Transport {
     this.#agent.destroy();
   }
 
-  async #path(call: Call, versioned: boolean): Promise<string> {
+  async #prepare(call: Call, versioned: boolean): Promise<Prepared> {
+    const signals = [call.signal, this.#signal].filter((signal) => signal !== undefined);
+    const signal = signals.length > 1 ? AbortSignal.any(signals) : signals[0];
+    signal?.throwIfAborted();
     const query = new URLSearchParams();
     for (const [name, value] of Object.entries(call.query ?? {})) {
       if (value === undefined) continue;
-      if (Array.isArray(value)) for (const item of value as readonly string[]) query.append(name, item);
+      if (Array.isArray(value)) for (const item of value) query.append(name, String(item));
       else query.append(name, typeof value === 'object' ? JSON.stringify(value) : String(value));
     }
-    const search = query.size === 0 ? '' : `?${query}`;
-    return `${versioned ? await this.#prefix() : ''}${call.path}${search}`;
-  }
-
-  #options(call: Call, path: string, body: Buffer | Readable | undefined): RequestOptions {
-    const headers: Record<string, string> = { host: 'api.varve.localhost', ...call.headers };
-    if (call.json !== undefined) headers['content-type'] = 'application/json';
-    if (Buffer.isBuffer(body)) headers['content-length'] = String(body.length);
-    else if (body === undefined && call.method !== 'GET' && call.method !== 'HEAD')
-      headers['content-length'] = '0';
+    const search = query.size === 0 ? '' : `?${query.toString()}`;
     return {
-      ...this.address,
-      method: call.method,
-      path,
-      headers,
-      agent: this.#agent,
-      ...(call.signal === undefined ? {} : { signal: call.signal }),
+      call,
+      shown: `${call.method} ${call.path}`,
+      path: `${versioned ? await this.#prefix() : ''}${call.path}${search}`,
+      body: call.json === undefined ? call.body : Buffer.from(JSON.stringify(call.json)),
+      signal,
     };
   }
 
-  #unreachable(error: Error, call: Call): Error {
-    if (error.name === 'AbortError') return error;
-    const { code } = error as NodeJS.ErrnoException;
+  #exchange({ call, shown, path, body, signal }: Prepared): Promise<IncomingMessage> {
+    return new Promise<IncomingMessage>((resolve, reject) => {
+      const request: ClientRequest = httpRequest(
+        {
+          ...this.address,
+          method: call.method,
+          path,
+          headers: this.#headers(call, body),
+          agent: this.#agent,
+          ...(signal === undefined ? {} : { signal }),
+        },
+        resolve,
+      );
+      const streamed = body !== undefined && !Buffer.isBuffer(body);
+      request.on('error', (error) => {
+        const code = 'code' in error ? error.code : undefined;
+        // The engine closed an idle connection in the moment we used it: nothing was read of the request.
+        if (request.reusedSocket && !streamed && (code === 'ECONNRESET' || code === 'EPIPE')) {
+          reject(new StaleConnection());
+        } else reject(this.#unreachable(error, shown, signal));
+      });
+      // An engine may answer, and close, before it has read the whole body; that answer is what counts.
+      if (streamed) pipeline(body, request, () => undefined);
+      else request.end(body);
+    });
+  }
+
+  #headers(call: Call, body: Buffer | Readable | undefined): Record<string, string> {
+    const headers: Record<string, string> = { host: 'api.varve.localhost', ...call.headers };
+    if (call.json !== undefined) headers['content-type'] = 'application/json';
+    if (Buffer.isBuffer(body)) headers['content-length'] = String(body.length);
+    else if (body === undefined && call.method !== 'GET' && call.method !== 'HEAD') {
+      headers['content-length'] = '0';
+    }
+    return headers;
+  }
+
+  #unreachable(error: Error, shown: string, signal: AbortSignal | undefined): Error {
+    if (signal?.aborted) return reasonOf(signal);
+    const code = 'code' in error ? error.code : undefined;
     const text =
       code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'EACCES'
         ? `Cannot connect to the engine at ${this.#shown}${code === 'EACCES' ? ': permission denied' : '. Is it running?'}`
         : `error during connect: ${error.message}`;
-    return new EngineError(0, text, `${call.method} ${call.path}`, error);
+    return new EngineError(0, text, shown, error);
   }
 }
 
-function bodyOf(call: Call): Buffer | Readable | undefined {
-  return call.json === undefined ? call.body : Buffer.from(JSON.stringify(call.json));
+class StaleConnection extends Error {}
+
+/** Reads the body of an answer, writes to its connection. */
+function bodyAndSocket(message: IncomingMessage): Duplex {
+  const { socket } = message;
+  const duplex = new Duplex({
+    read: () => {
+      message.resume();
+    },
+    write: (chunk: Buffer, _encoding, done) => {
+      socket.write(chunk, done);
+    },
+    final: (done) => {
+      socket.end(() => done());
+    },
+    destroy: (error, done) => {
+      message.destroy();
+      done(error);
+    },
+  });
+  message.on('data', (chunk: Buffer) => {
+    if (!duplex.push(chunk)) message.pause();
+  });
+  message.on('end', () => duplex.push(null));
+  message.on('error', (error) => duplex.destroy(error));
+  return duplex;
+}
+
+// Node's own handling of a request's signal ends an answer as "aborted", and a taken-over socket not at all.
+function destroyOnAbort(stream: Readable | Duplex, signal: AbortSignal | undefined): void {
+  if (!signal) return;
+  const abort = (): void => {
+    stream.destroy(reasonOf(signal));
+  };
+  signal.addEventListener('abort', abort, { once: true });
+  stream.once('close', () => signal.removeEventListener('abort', abort));
+}
+
+function reasonOf(signal: AbortSignal | undefined): Error {
+  return signal?.reason instanceof Error ? signal.reason : new DOMException('aborted', 'AbortError');
 }
 
 /** Reads a whole answer of bounded size. */
 export async function read(message: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of message) {
-    size += (chunk as Buffer).length;
+  for await (const chunk of message as AsyncIterable<Buffer>) {
+    size += chunk.length;
     if (size > documentLimit) {
       message.destroy();
       throw new EngineError(0, `the answer is larger than ${documentLimit} bytes`, '');
     }
-    chunks.push(chunk as Buffer);
+    chunks.push(chunk);
   }
   return Buffer.concat(chunks);
 }
 
-async function errorMessage(message: IncomingMessage, call: Call): Promise<string> {
+async function errorMessage(message: IncomingMessage, shown: string): Promise<string> {
   const text = (await read(message)).toString();
   try {
-    const parsed = JSON.parse(text) as { message?: unknown };
-    if (typeof parsed.message === 'string') return parsed.message;
+    const parsed: unknown = JSON.parse(text);
+    if (parsed instanceof Object && 'message' in parsed && typeof parsed.message === 'string') {
+      return parsed.message;
+    }
   } catch {
     // Old or foreign engines answer plain text.
   }
-  return text.trim() || `${call.method} ${call.path}: ${message.statusCode} ${message.statusMessage}`;
+  return text.trim() || `${shown}: ${message.statusCode} ${message.statusMessage}`;
 }

@@ -324,6 +324,13 @@ export interface Volume {
   readonly UsageData?: { readonly Size: number; readonly RefCount: number } | null;
 }
 
+export interface VolumeCreate {
+  readonly Name?: string | undefined;
+  readonly Driver?: string;
+  readonly DriverOpts?: Readonly<Record<string, string>>;
+  readonly Labels?: Readonly<Record<string, string>>;
+}
+
 export interface Event {
   readonly Type: string;
   readonly Action: string;

@@ -1,5 +1,6 @@
+import type { Cancellable } from './containers.ts';
 import type { Transport } from './transport.ts';
-import type { Filters, PruneResult, Volume } from './types.ts';
+import type { Filters, PruneResult, Volume, VolumeCreate } from './types.ts';
 
 /** `/volumes`. */
 export class Volumes {
@@ -11,32 +12,30 @@ export class Volumes {
 
   list(
     filters: Filters = {},
+    options: Cancellable = {},
   ): Promise<{ readonly Volumes: readonly Volume[] | null; readonly Warnings: readonly string[] | null }> {
-    return this.#transport.json({ method: 'GET', path: '/volumes', query: { filters } });
+    return this.#transport.json({ method: 'GET', path: '/volumes', query: { filters }, ...options });
   }
 
-  inspect(name: string): Promise<Volume> {
-    return this.#transport.json({ method: 'GET', path: `/volumes/${encodeURIComponent(name)}` });
+  inspect(name: string, options: Cancellable = {}): Promise<Volume> {
+    return this.#transport.json({ method: 'GET', path: at(name), ...options });
   }
 
-  create(volume: {
-    readonly Name?: string | undefined;
-    readonly Driver?: string;
-    readonly DriverOpts?: Readonly<Record<string, string>>;
-    readonly Labels?: Readonly<Record<string, string>>;
-  }): Promise<Volume> {
-    return this.#transport.json({ method: 'POST', path: '/volumes/create', json: volume });
+  /** Makes a volume, or gives the one of that name; without a name, an anonymous one. */
+  create(volume: VolumeCreate, options: Cancellable = {}): Promise<Volume> {
+    return this.#transport.json({ method: 'POST', path: '/volumes/create', json: volume, ...options });
   }
 
-  async remove(name: string, options: { readonly force?: boolean } = {}): Promise<void> {
-    await this.#transport.send({
-      method: 'DELETE',
-      path: `/volumes/${encodeURIComponent(name)}`,
-      query: options,
-    });
+  async remove(name: string, options: { readonly force?: boolean } & Cancellable = {}): Promise<void> {
+    const { signal, ...query } = options;
+    await this.#transport.send({ method: 'DELETE', path: at(name), query, signal });
   }
 
-  prune(filters: Filters = {}): Promise<PruneResult> {
-    return this.#transport.json({ method: 'POST', path: '/volumes/prune', query: { filters } });
+  prune(filters: Filters = {}, options: Cancellable = {}): Promise<PruneResult> {
+    return this.#transport.json({ method: 'POST', path: '/volumes/prune', query: { filters }, ...options });
   }
+}
+
+function at(name: string): string {
+  return `/volumes/${encodeURIComponent(name)}`;
 }
