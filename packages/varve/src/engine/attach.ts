@@ -1,4 +1,4 @@
-import { VarveError } from '../base/index.ts';
+import { isKind, VarveError } from '../base/index.ts';
 import type { AttachedStreams } from '../runtime/index.ts';
 import type { Container } from './container.ts';
 import { type EngineCore, publishContainer } from './core.ts';
@@ -28,7 +28,11 @@ export interface Attachment {
 function connect(core: EngineCore, container: Container, signal: AbortSignal): Promise<AttachedStreams> {
   if (container.running) return core.runtime.attach(container.id);
   return new Promise((resolve, reject) => {
-    const pending = { connect: resolve, fail: reject };
+    const pending = {
+      connect: resolve,
+      // A start that failed is told to the one who started it; here the streams just end.
+      fail: () => reject(new VarveError('cancelled', 'NOT_STARTED', 'the container did not start')),
+    };
     container.pendingAttach.add(pending);
     const stop = (): void => {
       container.pendingAttach.delete(pending);
@@ -83,7 +87,7 @@ export function attachContainer(core: EngineCore, nameOrId: string, options: Att
       try {
         attached = await streams;
       } catch (error) {
-        if (signal.aborted) return;
+        if (signal.aborted || isKind(error, 'cancelled')) return;
         throw error;
       }
       for await (const chunk of attached.output) if (wants(chunk.stream)) yield chunk;

@@ -1,10 +1,9 @@
-import { createWriteStream, mkdirSync, mkdtempSync } from 'node:fs';
+import { mkdirSync, mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { VarveError } from '../base/index.ts';
 import type { BuildEvent, BuildRequest } from '../builder/index.ts';
-import { applyLayer } from '../layer/index.ts';
+import { extractTar } from '../layer/index.ts';
 import { deleteInBackground } from '../storage/index.ts';
 import type { EngineCore } from './core.ts';
 
@@ -25,17 +24,8 @@ export async function* buildImage(
   mkdirSync(parent, { recursive: true, mode: 0o700 });
   const folder = mkdtempSync(join(parent, 'context-'));
   try {
-    const archive = join(folder, 'context.tar');
-    const contextFolder = join(folder, 'root');
-    mkdirSync(contextFolder, { mode: 0o755 });
-    const signal = request.signal ? { signal: request.signal } : {};
-    await pipeline(context, createWriteStream(archive, { mode: 0o600 }), signal);
-    await applyLayer(
-      { path: archive, compression: 'auto' },
-      { root: contextFolder, whiteouts: 'apply' },
-      signal,
-    );
-    for await (const event of core.build.build({ ...request, contextFolder })) {
+    await extractTar(context, { root: folder }, request.signal ? { signal: request.signal } : {});
+    for await (const event of core.build.build({ ...request, contextFolder: folder })) {
       if (event.type === 'done') {
         for (const tag of event.tags) core.events.publish('image', 'tag', event.image, { name: tag });
       }

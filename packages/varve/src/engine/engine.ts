@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { VarveError } from '../base/index.ts';
 import { close, tryLock } from '../linux/index.ts';
+import { copyFrom, copyTo, statPath } from './archive.ts';
 import { attachContainer, resizeContainer } from './attach.ts';
 import { type Bound, bind } from './bind.ts';
 import { buildImage, pruneBuildCache } from './build.ts';
@@ -70,6 +71,9 @@ const containerUses = {
   changes: containerChanges,
   list: listContainers,
   export: exportContainer,
+  statPath,
+  copyFrom,
+  copyTo,
   size: containerSize,
 } as const;
 

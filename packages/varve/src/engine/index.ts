@@ -1,3 +1,4 @@
+export type { CopyToOptions, PathStat } from './archive.ts';
 export type { Attachment, AttachOptions } from './attach.ts';
 export type { Container, WaitCondition, WaitResult } from './container.ts';
 export type { CreateResult } from './create.ts';

@@ -44,14 +44,17 @@ function hostRange(text: string | undefined): number[] {
   return Array.from({ length: last - first + 1 }, (_, index) => first + index);
 }
 
-function wantedOf(port: ContainerPort, binding: HostPort): WantedPort {
+/** Without an address a port is published for both families, under one number. */
+function wantedOf(port: ContainerPort, binding: HostPort): WantedPort[] {
   const address = binding.HostIp ?? '';
   if (address !== '' && !/^[0-9a-fA-F.:]+$/.test(address)) {
     throw new VarveError('invalid', 'INVALID_ADDRESS', `invalid IP address: ${address}`, {
       subject: address,
     });
   }
-  return { ...port, hostAddress: address || '0.0.0.0', hostPorts: hostRange(binding.HostPort) };
+  const hostPorts = hostRange(binding.HostPort);
+  const addresses = address === '' ? ['0.0.0.0', '::'] : [address];
+  return addresses.map((hostAddress) => ({ ...port, hostAddress, hostPorts }));
 }
 
 /**
@@ -61,14 +64,14 @@ function wantedOf(port: ContainerPort, binding: HostPort): WantedPort {
 export function wantedPorts(config: ContainerSettings, host: HostConfig): WantedPort[] {
   const explicit = Object.entries(host.PortBindings).flatMap(([text, bindings]) => {
     const port = parsePort(text);
-    return (bindings?.length ? bindings : [{}]).map((binding) => wantedOf(port, binding));
+    return (bindings?.length ? bindings : [{}]).flatMap((binding) => wantedOf(port, binding));
   });
   if (!host.PublishAllPorts) return explicit;
   const have = new Set(explicit.map(formatPort));
   const implied = Object.keys(config.ExposedPorts ?? {})
     .map(parsePort)
     .filter((port) => !have.has(formatPort(port)));
-  return [...explicit, ...implied.map((port) => wantedOf(port, {}))];
+  return [...explicit, ...implied.flatMap((port) => wantedOf(port, {}))];
 }
 
 /** What inspect shows: bound ports with their host sides, exposed ones as null. */

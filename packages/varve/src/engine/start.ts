@@ -131,8 +131,6 @@ async function failedStart(core: EngineCore, container: Container, error: unknow
     error: VarveError.from(error).message,
     finishedAt: now(),
   });
-  publishContainer(core, container, 'die', { exitCode: String(exitCode) });
-  container.signals.emit('exit', { exitCode, error: container.state.error });
   if (container.record.hostConfig.AutoRemove && !container.restarting) {
     await removeStopped(core, container, { volumes: true });
   }
