@@ -22,6 +22,11 @@ export function isTransient(error: unknown): boolean {
   return error.code === 'CONNECTION_LOST' || (typeof status === 'number' && transientStatus.has(status));
 }
 
+/** True when a transfer that got somewhere may get further later: a registry that restarts refuses connections for a while. */
+export function isInterruption(error: unknown): boolean {
+  return isTransient(error) || (VarveError.is(error) && error.code === 'REGISTRY_UNREACHABLE');
+}
+
 /** Milliseconds before try `attempt` (from 2): what the registry asked for, or doubling with full jitter in the upper half. */
 export function retryDelay(policy: RetryPolicy, attempt: number, error: unknown): number {
   const asked = VarveError.is(error) ? error.data?.['retryAfter'] : undefined;

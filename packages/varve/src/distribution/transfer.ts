@@ -1,7 +1,7 @@
 import { isKind, throwIfAborted, VarveError } from '../base/index.ts';
 import type { ContentStore, Ingest } from '../content/index.ts';
 import type { Descriptor } from '../oci/index.ts';
-import { defaultRetry, isTransient, pause, type RetryPolicy, retryDelay } from './retry.ts';
+import { defaultRetry, isInterruption, isTransient, pause, type RetryPolicy, retryDelay } from './retry.ts';
 import type { RemoteRepository } from './types.ts';
 
 export interface DownloadOptions {
@@ -30,6 +30,7 @@ export async function downloadBlob(
   const policy = { ...defaultRetry, ...options.retry };
   const { signal } = options;
   let attempt = 1;
+  let begun = false;
   for (let tries = 1; store.stat(descriptor.digest) === undefined; tries++) {
     throwIfAborted(signal);
     const ingest = await store.ingest(descriptor.digest, descriptor);
@@ -43,7 +44,8 @@ export async function downloadBlob(
       // Bytes that are known to be wrong are no use to a later try.
       await (isKind(error, 'data-loss') ? ingest.abort() : ingest.close());
       throwIfAborted(signal);
-      if (!canRepeat(error, before)) throw error;
+      begun ||= gained;
+      if (!(canRepeat(error, before) || (begun && isInterruption(error)))) throw error;
       attempt = gained && isTransient(error) ? 1 : attempt + 1;
       if (attempt > policy.attempts || tries >= tryLimit) throw error;
       const wait = retryDelay(policy, Math.max(attempt, 2), error);

@@ -2,7 +2,7 @@ import { throwIfAborted, VarveError } from '../base/index.ts';
 import type { Digest } from '../oci/index.ts';
 import type { Scope } from './authorizer.ts';
 import type { FailureContext } from './failures.ts';
-import { isTransient, pause, type RetryPolicy, retryDelay } from './retry.ts';
+import { isInterruption, pause, type RetryPolicy, retryDelay } from './retry.ts';
 import type { RegistrySession } from './session.ts';
 
 /** Milliseconds without a byte taken after which an upload counts as cut. */
@@ -58,44 +58,55 @@ export async function uploadBlob(
   source: UploadSource,
   options: { readonly signal?: AbortSignal | undefined; readonly location?: URL | undefined },
 ): Promise<void> {
-  const { session, scopes, context, retry } = target;
+  const { retry } = target;
   const { signal } = options;
-  let location = options.location;
-  let start = 0;
+  let upload: OpenUpload | undefined = options.location && { location: options.location, start: 0 };
+  let begun = false;
   let best = 0;
   for (let attempt = 1; ; ) {
-    if (location === undefined) {
-      const begun = await session.request({
-        method: 'POST',
-        target: target.uploads,
-        scopes,
-        context,
-        signal,
-        accept: [202],
-        body: new Uint8Array(),
-      });
-      await begun.discard();
-      location = session.location(begun);
-      start = 0;
-    }
     try {
-      await put(target, source, location, start, signal);
+      upload ??= await begin(target, signal);
+      begun = true;
+      await put(target, source, upload, signal);
       return;
     } catch (error) {
       throwIfAborted(signal);
       const expired =
         VarveError.is(error) && (error.data?.['status'] === 404 || error.data?.['status'] === 416);
-      if (!expired && !isTransient(error)) throw error;
-      const upload = expired ? undefined : await askProgress(target, location, source.size, signal);
-      location = upload?.location;
-      start = upload?.start ?? 0;
+      if (!(begun && (expired || isInterruption(error)))) throw error;
+      upload =
+        expired || upload === undefined
+          ? undefined
+          : await askProgress(target, upload.location, source.size, signal);
       // What moved forward may go on; what does not is given up after a few tries.
+      const start = upload?.start ?? 0;
       attempt = start > best ? 1 : attempt + 1;
       best = Math.max(best, start);
       if (attempt > retry.attempts) throw error;
-      await pause(retryDelay(retry, attempt, error), signal);
+      await pause(retryDelay(retry, Math.max(attempt, 2), error), signal);
     }
   }
+}
+
+/** An upload at the registry, and how many bytes it has. */
+interface OpenUpload {
+  readonly location: URL;
+  readonly start: number;
+}
+
+async function begin(target: UploadTarget, signal: AbortSignal | undefined): Promise<OpenUpload> {
+  const { session, scopes, context } = target;
+  const answer = await session.request({
+    method: 'POST',
+    target: target.uploads,
+    scopes,
+    context,
+    signal,
+    accept: [202],
+    body: new Uint8Array(),
+  });
+  await answer.discard();
+  return { location: session.location(answer), start: 0 };
 }
 
 function wrongSize(source: UploadSource, sent: number): VarveError {
@@ -106,28 +117,41 @@ function wrongSize(source: UploadSource, sent: number): VarveError {
 async function put(
   target: UploadTarget,
   source: UploadSource,
-  location: URL,
-  start: number,
+  upload: OpenUpload,
   signal: AbortSignal | undefined,
 ): Promise<void> {
+  const { location, start } = upload;
   using watchdog = new Watchdog();
   let broken: VarveError | undefined;
-  async function* body(): AsyncGenerator<Uint8Array, void, void> {
+  // The HTTP library wraps what a body throws, and throws a broken connection into the body: the source's own errors
+  // are noted where they arise, so that the caller sees these and nothing else counts as one.
+  async function* noted(): AsyncGenerator<Uint8Array, void, void> {
+    const chunks = source.open(start)[Symbol.asyncIterator]();
     let sent = start;
-    watchdog.feed(stallLimit);
+    const next = async (): Promise<IteratorResult<Uint8Array, unknown>> => {
+      try {
+        const result = await chunks.next();
+        if (result.done === true && sent !== source.size) throw wrongSize(source, sent);
+        return result;
+      } catch (error) {
+        broken = VarveError.from(error);
+        throw broken;
+      }
+    };
     try {
-      for await (const chunk of source.open(start)) {
-        yield chunk;
-        sent += chunk.byteLength;
+      for (let result = await next(); result.done !== true; result = await next()) {
+        yield result.value;
+        sent += result.value.byteLength;
         source.onProgress(sent);
         watchdog.feed(stallLimit);
       }
-      if (sent !== source.size) throw wrongSize(source, sent);
-    } catch (error) {
-      // The HTTP library wraps what a body throws; the caller is to see the source's own error.
-      broken = VarveError.from(error);
-      throw broken;
+    } finally {
+      await chunks.return?.();
     }
+  }
+  async function* body(): AsyncGenerator<Uint8Array, void, void> {
+    watchdog.feed(stallLimit);
+    yield* noted();
     watchdog.feed(finishLimit);
   }
   const length = source.size - start;
@@ -170,7 +194,7 @@ async function askProgress(
   location: URL,
   size: number,
   signal: AbortSignal | undefined,
-): Promise<{ readonly location: URL; readonly start: number } | undefined> {
+): Promise<OpenUpload | undefined> {
   const { session, scopes, context } = target;
   try {
     const answer = await session.request({

@@ -104,7 +104,7 @@ describe("against Debian's docker-registry", { skip: skipReason }, () => {
     assert.deepEqual(readdirSync(uploads), [], 'no upload is left open');
   });
 
-  test('lists tags over pages', async () => {
+  test('lists tags', async () => {
     const repository = client.repository(`${registry.host}/team/app`);
     for (let index = 0; index < 5; index++) await repository.putManifest(`tag-${index}`, rawManifest());
     const tags = await Array.fromAsync(repository.listTags());
@@ -198,4 +198,49 @@ test('logs in to a registry with htpasswd, and says what is missing without', {
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test('goes on with uploads and downloads when the registry dies and comes back', {
+  skip: skipReason,
+}, async (context) => {
+  const root = mkdtempSync('/var/tmp/varve-restart-');
+  context.after(() => rmSync(root, { recursive: true }));
+  await using registry = await startDockerRegistry();
+  await using client = new RegistryClient({ retry: { delay: 200 } });
+  const repository = client.repository(`${registry.host}/app`);
+  const data = randomBytes(20_000_000);
+  const blob = describeBlob(data, mediaTypes.ociLayerGzip);
+  const restart = async (): Promise<void> => {
+    await registry.kill();
+    await registry.restart();
+  };
+
+  let restarted: Promise<void> | undefined;
+  const starts: number[] = [];
+  await repository.putBlob(blob, async function* (start) {
+    starts.push(start);
+    for await (const piece of pieces(data, start)) {
+      yield piece;
+      start += piece.length;
+      if (start > 10_000_000) restarted ??= restart();
+    }
+  });
+  await restarted;
+  assert.ok(starts.length > 1, 'the upload was cut');
+  assert.equal(await repository.hasBlob(blob.digest), true);
+
+  using state = new State(join(root, 'state.db'));
+  const store = openContentStore({ root, state });
+  let again: Promise<void> | undefined;
+  let retries = 0;
+  await downloadBlob(repository, blob, store, {
+    retry: { delay: 200 },
+    onProgress: (bytes) => {
+      if (bytes > 5_000_000) again ??= restart();
+    },
+    onRetry: () => retries++,
+  });
+  await again;
+  assert.ok(data.equals(await store.read(blob.digest, data.length)));
+  context.diagnostic(`uploads began at ${starts.join(', ')}; ${retries} retries of the download`);
 });

@@ -8,6 +8,9 @@ import { createInterface } from 'node:readline';
 export interface DockerRegistry extends AsyncDisposable {
   readonly host: string;
   readonly root: string;
+  /** Kills it (SIGKILL); `restart` starts it again at the same address. */
+  readonly kill: () => Promise<void>;
+  readonly restart: () => Promise<void>;
 }
 
 export const binary = '/usr/bin/docker-registry';
@@ -19,25 +22,36 @@ export const skipReason: string | false = existsSync(binary) ? false : `${binary
 export async function startDockerRegistry(extra = ''): Promise<DockerRegistry> {
   const root = mkdtempSync('/var/tmp/varve-registry-');
   const config = join(root, 'config.yml');
-  writeFileSync(
-    config,
-    `version: 0.1
+  const start = async (port: string): Promise<{ readonly child: ChildProcess; readonly port: string }> => {
+    writeFileSync(
+      config,
+      `version: 0.1
 log: {level: info, formatter: json}
 storage:
   filesystem: {rootdirectory: ${join(root, 'data')}}
   delete: {enabled: true}
-http: {addr: '127.0.0.1:0'}
+http: {addr: '127.0.0.1:${port}'}
 ${extra}`,
-  );
-  const child = spawn(binary, ['serve', config], { stdio: ['ignore', 'ignore', 'pipe'] });
-  const port = await listeningPort(child);
+    );
+    const child = spawn(binary, ['serve', config], { stdio: ['ignore', 'ignore', 'pipe'] });
+    return { child, port: await listeningPort(child) };
+  };
+  let running = await start('0');
+  const kill = async (): Promise<void> => {
+    if (running.child.signalCode !== null) return;
+    const ended = once(running.child, 'exit');
+    running.child.kill('SIGKILL');
+    await ended;
+  };
   return {
-    host: `127.0.0.1:${port}`,
+    host: `127.0.0.1:${running.port}`,
     root,
+    kill,
+    restart: async () => {
+      running = await start(running.port);
+    },
     [Symbol.asyncDispose]: async () => {
-      const ended = once(child, 'exit');
-      child.kill('SIGKILL');
-      await ended;
+      await kill();
       rmSync(root, { recursive: true });
     },
   };
