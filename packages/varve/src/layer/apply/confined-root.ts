@@ -130,6 +130,8 @@ export function removeTree(
     if (gone !== -errno.EISDIR) check(gone, 'unlinkat', name);
   }
   const fd = openat(dirfd, name, constants.O_RDONLY | constants.O_DIRECTORY);
+  // Kept by name, and never made: a hard link to itself.
+  if (fd === -errno.ENOENT) return true;
   // Kept, and no folder.
   if (fd === -errno.ENOTDIR || fd === -errno.ELOOP) return false;
   check(fd, 'openat', name);
