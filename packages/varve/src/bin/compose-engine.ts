@@ -40,7 +40,7 @@ export async function composeEngine(
   try {
     const state = new State(join(root, 'state.db'));
     closers.push(() => state.close());
-    const content = openContentStore({ root, state });
+    const content = openContentStore({ root, state, grace: 0 });
     const snapshots = join(root, 'snapshots');
     const drivers = [new Overlay2Driver(snapshots), new VfsDriver(snapshots)];
     const driver = await chooseDriver(drivers, snapshots, settings['storage-driver']);

@@ -1,5 +1,7 @@
 import type { Command } from '../command.ts';
+import { buildCommands } from './build.ts';
 import { containerCommands } from './containers.ts';
+import { copyCommand } from './copy.ts';
 import { imageCommands } from './images.ts';
 import { inspectCommands } from './inspect.ts';
 import { lifecycleCommands } from './lifecycle.ts';
@@ -15,6 +17,8 @@ export const commands: readonly Command[] = [
   createCommand,
   ...lifecycleCommands,
   ...containerCommands,
+  copyCommand,
+  ...buildCommands,
   ...imageCommands,
   ...inspectCommands,
   ...networkCommands,

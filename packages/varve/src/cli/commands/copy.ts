@@ -1,0 +1,214 @@
+import { lstatSync, mkdirSync, statSync } from 'node:fs';
+import { basename, dirname, join, posix, resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { type Engine, EngineError, type PathStat } from '@varve/client';
+import { VarveError } from '../../base/index.ts';
+import { readTar, extractTar } from '../../layer/index.ts';
+import type { Command, CommandContext } from '../command.ts';
+import { pathTar } from '../context-tar.ts';
+
+/** Go's os.FileMode bits. */
+const modeFolder = 2 ** 31;
+const modeLink = 2 ** 27;
+
+interface Place {
+  readonly container: string | undefined;
+  readonly path: string;
+}
+
+/** `web:/etc` is in a container; `./a:b` and `/a:b` are here. */
+function place(text: string): Place {
+  const colon = text.indexOf(':');
+  if (text.startsWith('/') || text.startsWith('.') || colon <= 0) return { container: undefined, path: text };
+  return { container: text.slice(0, colon), path: text.slice(colon + 1) };
+}
+
+/** Path that is no link any more; links are followed as inside the container, a chain of at most eight. */
+async function followLinks(engine: Engine, container: string, path: string): Promise<string> {
+  let current = path;
+  for (let hops = 0; hops < 8; hops++) {
+    const { mode, linkTarget } = await engine.containers.statPath(container, current);
+    if (Math.floor(mode / modeLink) % 2 === 0 || linkTarget === '') return current;
+    current = posix.resolve(posix.dirname(posix.resolve('/', current)), linkTarget);
+  }
+  throw new VarveError('invalid', 'TOO_MANY_LINKS', `${path}: too many links`, { subject: path });
+}
+
+async function statIn(engine: Engine, container: string, path: string): Promise<PathStat | undefined> {
+  try {
+    return await engine.containers.statPath(container, await followLinks(engine, container, path));
+  } catch (error) {
+    if (EngineError.is(error, 404) && !error.message.startsWith('No such container')) return undefined;
+    throw error;
+  }
+}
+
+const isFolder = (stat: PathStat): boolean => stat.mode >= modeFolder;
+
+/** Where a source of this kind ends up, by cp's rules (docker/cli archive.PrepareArchiveCopy): folder to unpack in, and the new name. */
+function target(
+  wanted: string,
+  source: { readonly name: string; readonly folder: boolean; readonly contents: boolean },
+  existing: { readonly folder: boolean } | undefined,
+  joinPath: (folder: string, name: string) => string,
+  parent: (path: string) => string,
+): { readonly folder: string; readonly name: string } {
+  if (existing?.folder === true) return { folder: wanted, name: source.contents ? '' : source.name };
+  if (existing) {
+    if (source.folder)
+      throw new VarveError('conflict', 'NOT_A_FOLDER', 'cannot copy directory', { subject: wanted });
+    return { folder: parent(wanted), name: joinPath('', wanted).split('/').at(-1) as string };
+  }
+  if (wanted.endsWith('/') && !source.folder) {
+    throw new VarveError('not-found', 'NO_FOLDER', 'no such directory', { subject: wanted });
+  }
+  return {
+    folder: parent(wanted.replace(/\/+$/, '')),
+    name: wanted.replace(/\/+$/, '').split('/').at(-1) as string,
+  };
+}
+
+async function copyOut(
+  context: CommandContext,
+  engine: Engine,
+  container: string,
+  from: string,
+  to: string,
+  follow: boolean,
+): Promise<void> {
+  const source = follow ? await followLinks(engine, container, from) : from;
+  const { stat, archive } = await engine.containers.getArchive(container, source, { signal: context.signal });
+  if (to === '-') {
+    await pipeline(archive, context.terminal.stdout, { end: false });
+    return;
+  }
+  const local = statSync(to, { throwIfNoEntry: false });
+  const contents = /(^|\/)\.$/.test(from);
+  const { folder, name } = target(
+    to,
+    { name: stat.name, folder: isFolder(stat), contents },
+    local === undefined ? undefined : { folder: local.isDirectory() },
+    (a, b) => join(a, b),
+    (path) => dirname(path),
+  );
+  mkdirSync(folder, { recursive: true });
+  if (local === undefined && contents) mkdirSync(to, { recursive: true });
+  await extractTar(
+    renamed(archive, stat.name, contents && local === undefined ? basename(resolve(to)) : name),
+    { root: resolve(folder) },
+    { signal: context.signal },
+  );
+}
+
+/** The archive with its top entry's name changed, in front of all paths. */
+async function* renamed(
+  archive: AsyncIterable<Uint8Array>,
+  top: string,
+  name: string,
+): AsyncGenerator<Buffer> {
+  const { encodeEnd, encodeHeader, paddingAfter } = await import('../../layer/index.ts');
+  const change = (path: Buffer): Buffer => {
+    const text = path.toString('latin1').replace(/^(\.\/)+/, '');
+    const topText = Buffer.from(top).toString('latin1');
+    const rest =
+      text === '.' || text === './'
+        ? ''
+        : text.startsWith(`${topText}/`)
+          ? text.slice(topText.length + 1)
+          : text === topText
+            ? ''
+            : text;
+    const newTop = Buffer.from(name).toString('latin1');
+    return Buffer.from([newTop, rest].filter((part) => part !== '').join('/') || '.', 'latin1');
+  };
+  for await (const entry of readTar(archive)) {
+    yield encodeHeader({
+      ...entry,
+      name: change(entry.name),
+      linkName: entry.type === 'hardlink' ? change(entry.linkName) : entry.linkName,
+    });
+    if (entry.type !== 'file') continue;
+    for await (const chunk of entry.body) yield chunk;
+    yield Buffer.alloc(paddingAfter(entry.size));
+  }
+  yield encodeEnd();
+}
+
+async function copyIn(
+  context: CommandContext,
+  engine: Engine,
+  from: string,
+  container: string,
+  to: string,
+  flags: { readonly follow: boolean; readonly keepOwner: boolean },
+): Promise<void> {
+  const { signal } = context;
+  if (from === '-') {
+    await engine.containers.putArchive(container, to, context.terminal.stdin, { signal });
+    return;
+  }
+  const stat = (flags.follow ? statSync : lstatSync)(from, { throwIfNoEntry: false });
+  if (!stat)
+    throw new VarveError('not-found', 'NO_SUCH_FILE', `lstat ${from}: no such file or directory`, {
+      subject: from,
+    });
+  const there = await statIn(engine, container, to);
+  const { folder, name } = target(
+    to,
+    { name: basename(resolve(from)), folder: stat.isDirectory(), contents: /(^|\/)\.$/.test(from) },
+    there === undefined ? undefined : { folder: isFolder(there) },
+    (a, b) => posix.join(a, b),
+    (path) => posix.dirname(posix.resolve('/', path)),
+  );
+  await engine.containers.putArchive(
+    container,
+    folder === '' ? '/' : folder,
+    pathTar(from, name, { stat, keepOwner: flags.keepOwner }),
+    {
+      noOverwriteDirNonDir: true,
+      copyUIDGID: flags.keepOwner,
+      signal,
+    },
+  );
+}
+
+export const copyCommand: Command = {
+  path: ['cp'],
+  aliases: [['container', 'cp']],
+  group: 'container',
+  summary: 'Copy files between a container and this machine',
+  usage: '[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|- | SRC_PATH|- CONTAINER:DEST_PATH',
+  arity: { min: 2, max: 2 },
+  flags: [
+    { name: 'archive', short: 'a', type: 'boolean', description: 'Keep owners' },
+    { name: 'follow-link', short: 'L', type: 'boolean', description: 'Copy what a link points to' },
+    { name: 'quiet', short: 'q', type: 'boolean', hidden: true, description: '' },
+  ],
+  examples: [
+    { command: 'varve cp web:/etc/passwd .', does: 'Out of a container' },
+    { command: 'varve cp ./site/. web:/srv/www', does: 'The contents of a folder into one' },
+  ],
+  completes: ['container', 'file'],
+  run: async (context, { flags, arguments: [from = '', to = ''] }) => {
+    const source = place(from);
+    const destination = place(to);
+    const engine = await context.engine();
+    if (source.container !== undefined && destination.container !== undefined)
+      throw new VarveError('invalid', 'USAGE', 'copying between containers is not supported');
+    if (source.container !== undefined)
+      await copyOut(
+        context,
+        engine,
+        source.container,
+        source.path,
+        destination.path,
+        flags.boolean('follow-link'),
+      );
+    else if (destination.container !== undefined) {
+      await copyIn(context, engine, source.path, destination.container, destination.path, {
+        follow: flags.boolean('follow-link'),
+        keepOwner: flags.boolean('archive'),
+      });
+    } else throw new VarveError('invalid', 'USAGE', 'must specify at least one container source');
+  },
+};
