@@ -112,7 +112,7 @@ test('gives a process what Docker gives it by default', async () => {
       '/bin/sh',
       '-c',
       `id; hostname; pwd; echo $PATH; echo $HOSTNAME; grep -E "CapEff|Seccomp:" /proc/self/status
-       df -k /dev/shm | tail -1 | tr -s " "; ls /proc/1/fd | tr "\\n" " "; ulimit -n
+       df -k /dev/shm | tail -1 | tr -s " "; ulimit -n
        echo x >/proc/sys/kernel/core_pattern; unshare -U true; mount -t tmpfs none /tmp; mknod /tmp/d b 8 0 && cat /tmp/d`,
     ],
     { hostname: 'box' },
@@ -127,7 +127,7 @@ test('gives a process what Docker gives it by default', async () => {
     'CapEff:\t00000000a80425fb',
     'Seccomp:\t2',
     'shm 65536 0 65536 0% /dev/shm',
-    '0 1 2 1024',
+    '1024',
   ]);
   assert.match(stderr, /core_pattern: Read-only file system/);
   assert.match(stderr, /unshare.*Operation not permitted/);

@@ -7,13 +7,19 @@ import type { Layout } from './layout.ts';
 
 const SIGKILL = 9;
 
+/** Waits for a process to end; false when it has not within the time. */
+export async function hasEnded(process: ProcessIdentity, patienceMs: number): Promise<boolean> {
+  const deadline = Date.now() + patienceMs;
+  while (isAlive(process)) {
+    if (Date.now() > deadline) return false;
+    await sleep(2);
+  }
+  return true;
+}
+
 /** Waits for a conmon that is about to end, since it still has an exit to tell; kills it when it does not. */
 export async function endConmon(conmon: ProcessIdentity, patienceMs: number): Promise<void> {
-  const deadline = Date.now() + patienceMs;
-  while (isAlive(conmon)) {
-    if (Date.now() > deadline) sendSignal(conmon.pid, SIGKILL);
-    await sleep(3);
-  }
+  while (!(await hasEnded(conmon, patienceMs))) sendSignal(conmon.pid, SIGKILL);
 }
 
 function containerOf(folder: string): string | undefined {

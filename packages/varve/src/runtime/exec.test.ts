@@ -170,6 +170,12 @@ test('ends when its reader has gone', async () => {
   assert.equal(await running.exit, 6);
 });
 
+test('leaks no descriptor of ours into the container or an exec', async () => {
+  assert.equal((await exec(['/bin/ls', '/proc/1/fd'])).stdout, '0\n1\n2\n');
+  // The fourth is the folder that ls reads.
+  assert.equal((await exec(['/bin/ls', '/proc/self/fd'])).stdout, '0\n1\n2\n3\n');
+});
+
 test('leaves no session behind', async () => {
   await exec(['/bin/true']);
   await assert.rejects(exec(['/nope']));

@@ -94,23 +94,28 @@ test('removes what was created and never started', async () => {
   assert.deepEqual(cgroupProcesses(readCgroupLayout(), env.options.cgroupParent ?? ''), []);
 });
 
-test('cleans up after a daemon killed at any moment of a create', async () => {
-  await using env = await makeTestRuntime();
-  const specs = Array.from({ length: 4 }, () => busyboxSpec(env.rootfs, ['/bin/sleep', '600']));
-  for (const [index, spec] of specs.entries()) {
-    const daemon = startDaemon(env.options, [spec], `console.log('go'); await runtime.create(specs[0]);`);
-    await printed(daemon, 'go');
-    const bundle = join(env.folder, 'run/c', spec.id);
-    const sign = ['config.json', 'varve.json', 'conmon.pid', 'pidfile'][index] ?? '';
-    await until(sign, () => existsSync(join(bundle, sign)));
-    daemon.process.kill(9);
-    await daemon.process.exited;
-  }
-  assert.deepEqual(await env.runtime.recover(), []);
-  assert.deepEqual(await env.runtime.list(), []);
-  assert.deepEqual(readdirSync(join(env.folder, 'run/exits')), []);
-  assert.deepEqual(cgroupProcesses(readCgroupLayout(), env.options.cgroupParent ?? ''), []);
-});
+for (const how of ['recovery', 'delete'] as const) {
+  test(`cleans up by ${how} after a daemon killed at any moment of a create`, async () => {
+    await using env = await makeTestRuntime();
+    const { runtime } = env;
+    const signs = ['config.json', 'varve.json', 'conmon.pid', 'pidfile'];
+    for (const sign of signs) {
+      const spec = busyboxSpec(env.rootfs, ['/bin/sleep', '600']);
+      const daemon = startDaemon(env.options, [spec], `console.log('go'); await runtime.create(specs[0]);`);
+      await printed(daemon, 'go');
+      const bundle = join(env.folder, 'run/c', spec.id);
+      await until(sign, () => existsSync(join(bundle, sign)));
+      daemon.process.kill(9);
+      await daemon.process.exited;
+      if (how === 'delete') await runtime.delete(spec.id);
+    }
+    if (how === 'recovery') assert.deepEqual(await runtime.recover(), []);
+    assert.deepEqual(await runtime.list(), []);
+    assert.deepEqual(readdirSync(join(env.folder, 'run/exits')), []);
+    const layout = readCgroupLayout();
+    assert.deepEqual(cgroupProcesses(layout, env.options.cgroupParent ?? ''), []);
+  });
+}
 
 test('ends a container whose conmon was killed, and says so', async () => {
   await using env = await makeTestRuntime();

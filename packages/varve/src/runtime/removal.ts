@@ -5,10 +5,11 @@ import { cgroupProcesses, removeCgroup, sendSignal } from '../linux/index.ts';
 import { findConmon } from './conmon.ts';
 import { readRecord } from './container-record.ts';
 import type { RuntimeContext } from './context.ts';
-import { endConmon, sweepSessions } from './exec-sessions.ts';
+import { hasEnded, sweepSessions } from './exec-sessions.ts';
 
-// conmon ends some milliseconds after its container; under load a good deal later.
-const CONMON_END_MS = 10_000;
+// conmon ends some milliseconds after its container. One that does not may still have been creating it when we deleted.
+const CONMON_END_MS = 500;
+const DELETE_ATTEMPTS = 20;
 const KILLED = 137;
 const SIGKILL = 9;
 
@@ -29,6 +30,17 @@ function cgroupOf(context: RuntimeContext, id: string): string {
   }
 }
 
+/** Deletes the runtime's container until its conmon has left; a conmon that stays for no reason is killed. */
+async function endContainer(context: RuntimeContext, id: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    await context.program.call(['delete', '--force', id]);
+    const conmon = findConmon(context.layout.bundle(id), id);
+    if (conmon === undefined) return;
+    if (await hasEnded(conmon, CONMON_END_MS)) return;
+    if (attempt === DELETE_ATTEMPTS) sendSignal(conmon.pid, SIGKILL);
+  }
+}
+
 /**
  * Kills a container, waits for conmon's last words and removes everything but the log. It may be repeated after a
  * crash at any point: the bundle goes last.
@@ -36,9 +48,7 @@ function cgroupOf(context: RuntimeContext, id: string): string {
 export async function removeContainer(context: RuntimeContext, id: string): Promise<void> {
   const { layout, exits } = context;
   const bundle = layout.bundle(id);
-  await context.program.call(['delete', '--force', id]);
-  const conmon = findConmon(bundle, id);
-  if (conmon !== undefined) await endConmon(conmon, CONMON_END_MS);
+  await endContainer(context, id);
   exits.check(id);
   exits.settle(id, { exitCode: KILLED, oomKilled: false, finishedAt: Date.now() });
   await clearCgroup(context, cgroupOf(context, id));

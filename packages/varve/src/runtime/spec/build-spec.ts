@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { type CgroupLayout, ownCapabilities, ownHardLimit } from '../../linux/index.ts';
 import type { ContainerSpec, ExecSpec } from '../types.ts';
 import { resolveCapabilities } from './capabilities.ts';
@@ -87,6 +88,15 @@ function sysctls(spec: ContainerSpec): Readonly<Record<string, string>> {
       };
 }
 
+/** As Docker, a profile asked for on a host without AppArmor is passed over. */
+function hostHasAppArmor(): boolean {
+  try {
+    return readFileSync('/sys/module/apparmor/parameters/enabled', 'latin1').startsWith('Y');
+  } catch {
+    return false;
+  }
+}
+
 function initMount(tini: string): OciMount {
   return { destination: INIT_IN_CONTAINER, type: 'bind', source: tini, options: ['bind', 'ro'] };
 }
@@ -125,6 +135,7 @@ export function buildSpec(spec: ContainerSpec, context: SpecContext): OciSpec {
       capabilities: processCapabilities(capabilities, user),
       rlimits: buildRlimits(spec.ulimits, { mayRaise, hardLimit: ownHardLimit }),
       noNewPrivileges: security.noNewPrivileges,
+      ...(security.apparmor !== undefined && hostHasAppArmor() ? { apparmorProfile: security.apparmor } : {}),
       // Lowering it needs CAP_SYS_RESOURCE (proc(5), oom_score_adj); without, the runtime would fail with EACCES.
       oomScoreAdj: mayRaise ? spec.oomScoreAdj : Math.max(0, spec.oomScoreAdj),
     },
@@ -189,6 +200,7 @@ export function buildExecProcess(container: OciSpec, exec: ExecSpec): OciProcess
     capabilities: processCapabilities(names, user),
     ...(process.rlimits === undefined ? {} : { rlimits: process.rlimits }),
     noNewPrivileges: process.noNewPrivileges,
+    ...(process.apparmorProfile === undefined ? {} : { apparmorProfile: process.apparmorProfile }),
     oomScoreAdj: process.oomScoreAdj ?? 0,
   };
 }

@@ -28,6 +28,7 @@ export interface OciProcess {
   readonly capabilities: OciCapabilities;
   readonly rlimits?: readonly OciRlimit[];
   readonly noNewPrivileges: boolean;
+  readonly apparmorProfile?: string;
   readonly oomScoreAdj?: number;
 }
 

@@ -1,7 +1,7 @@
 import { copyFileSync, linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomId } from '../../base/index.ts';
-import { findProgram, run } from '../../linux/index.ts';
+import { findProgram, readCgroupLayout, removeCgroup, run } from '../../linux/index.ts';
 import { ConmonRuntime, type ConmonRuntimeOptions } from '../conmon-runtime.ts';
 import type { AttachedStreams, ContainerSpec } from '../types.ts';
 
@@ -50,6 +50,13 @@ export async function makeTestRuntime(settings: Partial<ConmonRuntimeOptions> = 
     async [Symbol.asyncDispose]() {
       for (const id of await runtime.list()) await runtime.delete(id);
       await runtime.close();
+      const layout = readCgroupLayout();
+      // The last conmon may need a moment to leave.
+      for (let attempt = 0; attempt < 100 && !removeCgroup(layout, options.cgroupParent); attempt++) {
+        await new Promise((resolve) => {
+          setTimeout(resolve, 20);
+        });
+      }
       rmSync(folder, { recursive: true, force: true });
     },
   };
