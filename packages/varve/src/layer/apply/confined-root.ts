@@ -16,7 +16,7 @@ import {
   unlinkat,
 } from '../../linux/index.ts';
 import { layerError } from '../errors.ts';
-import { type BytePath, cleanPath, pathBytes, splitPath } from '../names.ts';
+import { type BytePath, pathBytes } from '../names.ts';
 
 const folderFlags = openFlags.path | constants.O_DIRECTORY;
 const resolve = resolveFlags.inRoot | resolveFlags.noMagicLinks;
@@ -71,45 +71,79 @@ export class ConfinedRoot implements Disposable {
   makeFolder(path: BytePath): number {
     const found = this.folder(path);
     if (found >= 0) return found;
-    const fd = this.#make(path, 0);
+    if (found === -errno.ENAMETOOLONG) throw layerError('TAR_BAD_NAME', 'name too long', pathBytes(path));
+    if (found === -errno.ENOTDIR || found === -errno.ELOOP) {
+      throw layerError('TAR_NOT_A_FOLDER', 'not a folder', pathBytes(path));
+    }
+    if (found !== -errno.ENOENT) check(found, 'openat2', pathBytes(path));
+    let fd = check(openat(this.fd, '.', folderFlags), 'openat', '.');
+    for (const part of this.resolve(path).split('/')) {
+      const next = makeInside(fd, part === '' ? Buffer.from('.') : pathBytes(part), path);
+      close(fd);
+      fd = next;
+    }
     this.#keep(path, fd);
     return fd;
   }
 
-  /** Opens `path` with its missing parts made; the caller closes it. `path` may hold `..` that came from links. */
-  #make(path: BytePath, links: number): number {
-    const name = pathBytes(path === '' ? '.' : path);
-    const found = openat2(this.fd, name, folderFlags, 0, resolve);
-    if (found >= 0) return found;
-    if (found === -errno.ENAMETOOLONG) throw layerError('TAR_BAD_NAME', 'name too long', name);
-    if (found === -errno.ENOTDIR || links >= maxLinks || found === -errno.ELOOP) {
-      throw layerError('TAR_NOT_A_FOLDER', 'not a folder', name);
-    }
-    if (found !== -errno.ENOENT) check(found, 'openat2', name);
-    const { parent, base } = splitPath(path.replace(/\/+$/, ''));
-    if (base === '' || base === '.' || base === '..')
-      throw layerError('TAR_NOT_A_FOLDER', 'not a folder', name);
-    const above = this.#make(parent, links);
-    try {
-      const made = mkdirat(above, pathBytes(base), 0o755);
-      if (made === -errno.EEXIST) {
-        const target = readlinkat(above, pathBytes(base));
-        if (typeof target === 'number') throw layerError('TAR_NOT_A_FOLDER', 'not a folder', name);
-        const text = target.toString('latin1');
-        return this.#make(text.startsWith('/') ? cleanPath(target) : `${parent}/${text}`, links + 1);
+  /**
+   * The path without links, as the text has it where nothing exists (`missing/../etc` is `etc`); for paths on which the
+   * kernel gives ENOENT. Only text comes out: what is opened by it is confined again.
+   * @throws VarveError TAR_NOT_A_FOLDER when links lead in circles.
+   */
+  resolve(path: BytePath): BytePath {
+    const done: string[] = [];
+    const parts = path.split('/').reverse();
+    for (let links = 0; parts.length > 0; ) {
+      const part = parts.pop() as string;
+      if (part === '' || part === '.') continue;
+      if (part === '..') {
+        done.pop();
+        continue;
       }
-      check(made, 'mkdirat', name);
-      // The umask had its say in mkdirat.
-      check(fchmodat(above, pathBytes(base), 0o755), 'fchmodat', name);
-      return check(openat(above, pathBytes(base), folderFlags), 'openat', name);
-    } finally {
-      close(above);
+      const target = this.#readLink(done.join('/'), part);
+      if (target === undefined) {
+        done.push(part);
+        continue;
+      }
+      if (++links > maxLinks) throw layerError('TAR_NOT_A_FOLDER', 'too many links', pathBytes(path));
+      const text = target.toString('latin1');
+      if (text.startsWith('/')) done.length = 0;
+      parts.push(...text.split('/').reverse());
     }
+    return done.join('/');
+  }
+
+  #readLink(parent: BytePath, base: string): Buffer | undefined {
+    const fd = parent === '' ? this.fd : openat2(this.fd, pathBytes(parent), folderFlags, 0, resolve);
+    if (fd < 0) return undefined;
+    const target = readlinkat(fd, pathBytes(base));
+    if (fd !== this.fd) close(fd);
+    return typeof target === 'number' ? undefined : target;
   }
 
   [Symbol.dispose](): void {
     this.forget();
     closeSync(this.fd);
+  }
+}
+
+/** Opens a folder, making it when it is missing; `dirfd` is closed when that fails. */
+function makeInside(dirfd: number, base: Buffer, path: BytePath): number {
+  try {
+    const made = mkdirat(dirfd, base, 0o755);
+    // The umask had its say in mkdirat.
+    if (made >= 0) check(fchmodat(dirfd, base, 0o755), 'fchmodat', pathBytes(path));
+    else if (made === -errno.ENAMETOOLONG) throw layerError('TAR_BAD_NAME', 'name too long', pathBytes(path));
+    else if (made !== -errno.EEXIST) check(made, 'mkdirat', pathBytes(path));
+    const fd = openat(dirfd, base, folderFlags);
+    if (fd === -errno.ENOTDIR || fd === -errno.ELOOP) {
+      throw layerError('TAR_NOT_A_FOLDER', 'not a folder', pathBytes(path));
+    }
+    return check(fd, 'openat', pathBytes(path));
+  } catch (error) {
+    close(dirfd);
+    throw error;
   }
 }
 

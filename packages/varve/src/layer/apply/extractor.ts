@@ -316,7 +316,8 @@ export class Extractor implements TarHandler, Disposable {
     const own = openat(folder, '.', constants.O_RDONLY | constants.O_DIRECTORY);
     check(own, 'openat', entry.name);
     try {
-      const from = this.#root.folder(parent);
+      let from = this.#root.folder(parent);
+      if (from === -errno.ENOENT) from = this.#root.folder(this.#root.resolve(parent));
       if (from < 0) throw bad(from);
       const source = statAt(from, pathBytes(name));
       if (typeof source === 'number' || (source.mode & fileType.mask) === fileType.directory) throw bad();

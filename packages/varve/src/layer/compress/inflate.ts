@@ -93,7 +93,7 @@ class NodeInflater implements Inflater {
   readonly #continue: number;
   readonly #end: number;
   #zeros = false;
-  #started = false;
+  #firstByte: number | undefined;
 
   constructor(kind: 'gzip' | 'zstd') {
     this.#kind = kind;
@@ -108,14 +108,12 @@ class NodeInflater implements Inflater {
 
   push(input: Buffer, emit: Emit): void {
     let rest = input;
+    this.#firstByte ??= input[0];
     while (!this.#zeros) {
       const step = this.#handle.step(this.#continue, rest, this.#output);
       this.#check();
       rest = rest.subarray(step.consumed);
-      if (step.produced > 0) {
-        this.#started = true;
-        emit(this.#output.subarray(0, step.produced));
-      }
+      if (step.produced > 0) emit(this.#output.subarray(0, step.produced));
       if (step.produced === this.#output.length) continue;
       if (rest.length === 0) return;
       if (step.consumed === 0) this.#zeros = true;
@@ -129,7 +127,8 @@ class NodeInflater implements Inflater {
     const { failure } = this.#handle;
     if (!failure) return;
     // zlib looks for another member by itself, and finds that what follows is none.
-    if (this.#started && /incorrect header check|Unknown frame/.test(failure.message)) {
+    const startedWell = this.#firstByte === (this.#kind === 'gzip' ? 0x1f : 0x28);
+    if (startedWell && /incorrect header check|Unknown frame/.test(failure.message)) {
       throw layerError('COMPRESSION_TRAILING', `garbage after the end of the ${this.#kind} data`);
     }
     const early = failure.code === 'Z_BUF_ERROR';

@@ -1,7 +1,7 @@
 import { layerError } from '../errors.ts';
 
-/** Octal digits between spaces and NULs; none at all is zero. What follows the first NUL after them is ignored. */
-function octal(block: Buffer, offset: number, length: number, what: string): number {
+/** Octal digits between spaces and NULs; none at all is zero, anything else undefined. What follows a NUL is ignored. */
+function octal(block: Buffer, offset: number, length: number): number | undefined {
   let start = offset;
   let end = offset + length;
   while (start < end && (block[start] === 0x20 || block[start] === 0)) start++;
@@ -10,8 +10,7 @@ function octal(block: Buffer, offset: number, length: number, what: string): num
   for (let i = start; i < end; i++) {
     if (block[i] === 0) break;
     const digit = (block[i] as number) - 0x30;
-    if (digit < 0 || digit > 7)
-      throw layerError('TAR_BAD_HEADER', `bad octal number in the tar header’s ${what}`);
+    if (digit < 0 || digit > 7) return undefined;
     value = value * 8 + digit;
   }
   return value;
@@ -23,7 +22,12 @@ function octal(block: Buffer, offset: number, length: number, what: string): num
  */
 export function parseNumber(block: Buffer, offset: number, length: number, what: string): number {
   const lead = block[offset] as number;
-  if ((lead & 0x80) === 0) return octal(block, offset, length, what);
+  if ((lead & 0x80) === 0) {
+    const value = octal(block, offset, length);
+    if (value === undefined)
+      throw layerError('TAR_BAD_HEADER', `bad octal number in the tar header’s ${what}`);
+    return value;
+  }
   const negative = (lead & 0x40) !== 0;
   let value = BigInt(negative ? (lead & 0x7f) | ~0x7f : lead & 0x7f);
   for (let i = offset + 1; i < offset + length; i++) value = value * 256n + BigInt(block[i] as number);
@@ -46,7 +50,7 @@ export function fitsOctal(value: number, length: number): boolean {
 
 /** True when the checksum field holds the sum of the header's bytes, unsigned, or signed as old tars computed it. */
 export function checksumMatches(block: Buffer): boolean {
-  const stored = octal(block, 148, 8, 'checksum');
+  const stored = octal(block, 148, 8);
   let unsigned = 8 * 0x20;
   for (let i = 0; i < 148; i++) unsigned += block[i] as number;
   for (let i = 156; i < 512; i++) unsigned += block[i] as number;
