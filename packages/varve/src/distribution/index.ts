@@ -1,3 +1,4 @@
+export { certificateFolder } from './certificates.ts';
 export { RegistryClient, type RegistryClientOptions } from './client.ts';
 export type { HelperRunner } from './credential-helper.ts';
 export { DockerConfig } from './docker-config.ts';

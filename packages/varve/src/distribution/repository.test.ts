@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
+import { promisify } from 'node:util';
 import { digestOf, mediaTypes } from '../oci/index.ts';
+import { certificateFolder } from './certificates.ts';
 import { RegistryClient, type RegistryClientOptions } from './client.ts';
 import { parseRetryAfter } from './session.ts';
 import { fault, type Handler, serve } from './testing/fake-server.ts';
@@ -124,8 +126,8 @@ test('reads from a mirror first, and from the registry when the mirror fails', a
   await using client = new RegistryClient({
     mirrors: [`http://${mirror.host}`],
     credentials: async (host) => (host === 'docker.io' ? { username: 'hub', password: 'secret' } : undefined),
-    // Authorities that cannot be read stop the connection to docker.io before it begins.
-    tls: () => ({ ca: 'none' }),
+    // Certificates that cannot be read stop the connection to docker.io before it begins.
+    tls: (host) => (host === 'registry-1.docker.io' ? { cert: 'none', ca: ['none'] } : undefined),
     retry: { attempts: 1 },
   });
   const repository = client.repository('app');
@@ -144,22 +146,33 @@ function strangerName(host: string): string {
   return `[::ffff:7f00:1]:${host.split(':')[1]}`;
 }
 
-test('speaks TLS where the registry does, and checks certificates unless it is loopback or insecure', async (context) => {
+/** A self-signed certificate for the stranger's address; undefined (and the test skipped) without openssl. */
+function makeCertificate(
+  context: TestContext,
+): { readonly folder: string; readonly key: string; readonly cert: string } | undefined {
   const folder = mkdtempSync('/var/tmp/varve-tls-');
   context.after(() => rmSync(folder, { recursive: true }));
   const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
+  const name = ['-subj', '/CN=test', '-addext', 'subjectAltName=IP:::ffff:7f00:1'];
+  const options = ['req', '-x509', ...curve, ...name, '-nodes', '-keyout', key, '-out', cert];
   try {
-    const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
-    const name = ['-subj', '/CN=test', '-addext', 'subjectAltName=IP:::ffff:7f00:1'];
-    execFileSync('openssl', ['req', '-x509', ...curve, ...name, '-nodes', '-keyout', key, '-out', cert], {
-      stdio: 'ignore',
-    });
+    execFileSync('openssl', options, { stdio: 'ignore' });
   } catch {
     context.skip('openssl is not installed');
-    return;
+    return undefined;
   }
+  return { folder, key, cert };
+}
+
+test('speaks TLS where the registry does, and checks certificates unless it is loopback or insecure', async (context) => {
+  const pair = makeCertificate(context);
+  if (pair === undefined) return;
+  const { folder, key, cert } = pair;
   await using server = await serve(send(), { key: readFileSync(key), cert: readFileSync(cert) });
   const stranger = strangerName(server.host);
+  mkdirSync(join(folder, stranger));
+  copyFileSync(cert, join(folder, stranger, 'ca.crt'));
   const get = async (host: string, options: RegistryClientOptions): Promise<string> => {
     await using client = new RegistryClient({ retry: { attempts: 1 }, ...options });
     return (await client.repository(`${host}/app`).getManifest('v1')).descriptor.digest;
@@ -170,7 +183,24 @@ test('speaks TLS where the registry does, and checks certificates unless it is l
     message: /self-signed certificate/,
   });
   assert.equal(await get(stranger, { insecureRegistries: [stranger] }), digest);
-  assert.equal(await get(stranger, { tls: () => ({ ca: readFileSync(cert) }) }), digest);
+  assert.equal(await get(stranger, { tls: certificateFolder(folder) }), digest);
+});
+
+test("trusts the authorities of the system's store", async (context) => {
+  const pair = makeCertificate(context);
+  if (pair === undefined) return;
+  await using server = await serve(send(), { key: readFileSync(pair.key), cert: readFileSync(pair.cert) });
+  const script = `
+    const { RegistryClient } = await import(${JSON.stringify(new URL('client.ts', import.meta.url).href)});
+    const client = new RegistryClient({ retry: { attempts: 1 } });
+    const manifest = await client.repository('${strangerName(server.host)}/app').getManifest('v1');
+    console.log(manifest.descriptor.digest);`;
+  // The store is read once in a process, so this takes one of its own.
+  const env = { PATH: process.env['PATH'], SSL_CERT_FILE: pair.cert };
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
+    env,
+  });
+  assert.equal(stdout.trim(), digest);
 });
 
 test('uses plain HTTP with strangers only when told', async () => {

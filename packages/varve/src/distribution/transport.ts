@@ -1,12 +1,17 @@
 import { Readable } from 'node:stream';
-import type { ConnectionOptions } from 'node:tls';
+import { createSecureContext, getCACertificates } from 'node:tls';
 import type { Dispatcher } from 'undici';
 import { throwIfAborted, VarveError } from '../base/index.ts';
 import { connectionFailure } from './failures.ts';
 import { isLoopback } from './insecure.ts';
 
 /** TLS settings for one host: own authorities, a client certificate (Docker's `certs.d`). */
-export type TlsOptions = Pick<ConnectionOptions, 'ca' | 'cert' | 'key'>;
+export interface TlsOptions {
+  /** Authorities in PEM, trusted besides the usual ones. */
+  readonly ca?: readonly (string | Buffer)[];
+  readonly cert?: string | Buffer;
+  readonly key?: string | Buffer;
+}
 
 /** HTTP proxies, as the variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY have them. Loopback is never asked through one. */
 export interface ProxySettings {
@@ -61,6 +66,23 @@ function toBody(body: Exclude<HttpRequest['body'], undefined>): string | Uint8Ar
   return typeof body === 'string' || body instanceof Uint8Array ? body : Readable.from(body);
 }
 
+function streams({ body }: HttpRequest): boolean {
+  return typeof body === 'object' && !(body instanceof Uint8Array);
+}
+
+const unknownAuthority = new Set([
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+]);
+
+function isUnknownAuthority(error: unknown): boolean {
+  const cause = VarveError.is(error) ? (error.cause as { readonly code?: unknown } | undefined) : undefined;
+  return typeof cause?.code === 'string' && unknownAuthority.has(cause.code);
+}
+
 function toAnswer(data: Dispatcher.ResponseData, request: HttpRequest): HttpAnswer {
   const body = guarded(data.body, request.method, request.url, request.signal);
   return {
@@ -103,6 +125,11 @@ export class Transport {
   readonly #silence: number;
   readonly #proxy: ProxySettings | undefined;
   readonly #agents = new Map<string, Promise<Dispatcher>>();
+  /**
+   * Hosts whose certificate needs the system's store, where companies put their authorities: Node does not look there
+   * by itself, and reading it takes a tenth of a second that most hosts need not cost.
+   */
+  readonly #systemTrust = new Set<string>();
 
   constructor(options: {
     readonly tls?: (host: string) => TlsOptions | undefined;
@@ -118,9 +145,19 @@ export class Transport {
 
   /** @throws VarveError `unavailable` when there is no answer, `cancelled` when the signal fires. */
   async send(request: HttpRequest): Promise<HttpAnswer> {
+    try {
+      return await this.#try(request);
+    } catch (error) {
+      if (!isUnknownAuthority(error) || this.#systemTrust.has(request.url.host) || streams(request))
+        throw error;
+      this.#systemTrust.add(request.url.host);
+      return await this.#try(request);
+    }
+  }
+
+  async #try(request: HttpRequest): Promise<HttpAnswer> {
     throwIfAborted(request.signal);
     const { request: send } = await import('undici');
-    const streams = typeof request.body === 'object' && !(request.body instanceof Uint8Array);
     try {
       const data = await send(request.url, {
         dispatcher: await this.#agent(request),
@@ -128,7 +165,7 @@ export class Transport {
         headers: { 'user-agent': this.#userAgent, 'accept-encoding': 'identity', ...request.headers },
         ...(request.body === undefined ? {} : { body: toBody(request.body) }),
         // undici counts a slow upload as a late answer; uploads are watched by their sender.
-        headersTimeout: streams ? 0 : this.#silence,
+        headersTimeout: streams(request) ? 0 : this.#silence,
         bodyTimeout: this.#silence,
         ...(request.signal === undefined ? {} : { signal: request.signal }),
       });
@@ -141,18 +178,19 @@ export class Transport {
 
   /** Closes idle connections and cuts the others. */
   async close(): Promise<void> {
-    const agents = await Promise.all(this.#agents.values());
+    const agents = [...this.#agents.values()];
     this.#agents.clear();
-    await Promise.all(agents.map((agent) => agent.destroy()));
+    await Promise.all(agents.map(async (agent) => (await agent.catch(() => undefined))?.destroy()));
   }
 
   #agent({ url, insecure }: HttpRequest): Promise<Dispatcher> {
     const tls = this.#tls(url.host);
     const proxy = isLoopback(url.host) ? undefined : this.#proxy;
-    const key = JSON.stringify([tls === undefined ? '' : url.host, insecure, proxy === undefined]);
+    const system = this.#systemTrust.has(url.host);
+    const key = JSON.stringify([tls === undefined ? '' : url.host, insecure, system, proxy === undefined]);
     let agent = this.#agents.get(key);
     if (!agent) {
-      agent = makeAgent({ timeout: connectTimeout, rejectUnauthorized: !insecure, ...tls }, proxy);
+      agent = makeAgent(tls, { insecure, system }, proxy);
       this.#agents.set(key, agent);
     }
     return agent;
@@ -160,10 +198,22 @@ export class Transport {
 }
 
 async function makeAgent(
-  connect: TlsOptions & { readonly timeout: number; readonly rejectUnauthorized: boolean },
+  tls: TlsOptions | undefined,
+  trust: { readonly insecure: boolean; readonly system: boolean },
   proxy: ProxySettings | undefined,
 ): Promise<Dispatcher> {
   const { Agent, EnvHttpProxyAgent } = await import('undici');
+  const { ca = [], ...client } = tls ?? {};
+  const usual = trust.system || ca.length > 0 ? getCACertificates('default') : [];
+  const authorities = [...new Set([...usual, ...(trust.system ? getCACertificates('system') : []), ...ca])];
+  const connect = {
+    timeout: connectTimeout,
+    rejectUnauthorized: !trust.insecure,
+    // Made once: reading some hundred certificates for each connection costs more than the connection.
+    ...(authorities.length > 0
+      ? { secureContext: createSecureContext({ ...client, ca: authorities }) }
+      : client),
+  };
   if (proxy === undefined) return new Agent({ connect });
   // Empty strings keep it from looking into the environment by itself.
   const { http = '', https = '', none = '' } = proxy;
