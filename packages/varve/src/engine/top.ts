@@ -1,6 +1,7 @@
-import { run } from '../linux/index.ts';
 import { VarveError } from '../base/index.ts';
+import { findProgram, run } from '../linux/index.ts';
 import type { EngineCore } from './core.ts';
+import { readProcesses } from './processes.ts';
 import { requireRunning } from './stop.ts';
 
 export interface ProcessTable {
@@ -9,7 +10,7 @@ export interface ProcessTable {
 }
 
 /**
- * Picks the container's processes out of the host's `ps`: the last column takes the rest of its line.
+ * Picks the container's processes out of the output of `ps`: the last column takes the rest of its line.
  * @throws VarveError `invalid` when the output has no PID column.
  */
 export function parsePs(output: string, pids: ReadonlySet<number>): ProcessTable {
@@ -27,7 +28,10 @@ export function parsePs(output: string, pids: ReadonlySet<number>): ProcessTable
   return { titles, processes };
 }
 
-/** `docker top`: the host's ps, narrowed to the container. @throws VarveError `conflict`, `invalid`. */
+/**
+ * `docker top`. The usual `-ef` is read from /proc; other arguments go to the host's ps, narrowed to the container.
+ * @throws VarveError `conflict` when it does not run, `invalid` for arguments ps refuses.
+ */
 export async function containerTop(
   core: EngineCore,
   nameOrId: string,
@@ -36,14 +40,14 @@ export async function containerTop(
   const container = core.containers.resolve(nameOrId);
   if (container.state.status !== 'paused') requireRunning(container);
   const words = psArguments.trim().split(/\s+/).filter(Boolean);
-  // ps would read files for some of its long options; processes are all that is asked for.
-  if (words.some((word) => !/^[-a-zA-Z0-9,_=:+]+$/.test(word))) {
+  const pids = await core.runtime.processes(container.id);
+  if (words.length === 0 || (words.length === 1 && words[0] === '-ef')) return readProcesses(pids);
+  if (words.some((word) => !/^[-a-zA-Z0-9,_=:+%]+$/.test(word))) {
     throw new VarveError('invalid', 'PS_ARGUMENTS', `ps arguments not allowed: ${psArguments}`);
   }
-  const pids = new Set(await core.runtime.processes(container.id));
-  const result = await run('ps', words.length > 0 ? words : ['-ef']);
+  const result = await run(findProgram('ps'), words);
   if (result.code !== 0) {
     throw new VarveError('invalid', 'PS_FAILED', `ps: ${result.stderr.toString().trim()}`);
   }
-  return parsePs(result.stdout.toString(), pids);
+  return parsePs(result.stdout.toString(), new Set(pids));
 }

@@ -158,7 +158,10 @@ async function load(exchange: Exchange): Promise<void> {
     const loaded = await exchange.engine.images.load(exchange.request, { signal: exchange.signal });
     for (const { image, reference } of loaded) {
       stream.line({
-        stream: reference === undefined ? `Loaded image ID: ${image.id}\n` : `Loaded image: ${reference}\n`,
+        stream:
+          reference === undefined
+            ? `Loaded image ID: ${image.id}\n`
+            : `Loaded image: ${familiarReference(parseReference(reference))}\n`,
       });
     }
     await stream.end();
