@@ -13,6 +13,7 @@ import type { EngineCore } from './core.ts';
 import { createContainer } from './create.ts';
 import { EventBus } from './events.ts';
 import { checkExec, createExec, resizeExec, startExec, startExecDetached } from './exec.ts';
+import { explainImagePath, explainImageSize, imageLayers } from './explain.ts';
 import { ExecStore } from './exec-store.ts';
 import { containerChanges, exportContainer } from './filesystem.ts';
 import {
@@ -99,6 +100,9 @@ const imageUses = {
   commit: commitContainer,
   login,
   inspectRemote,
+  explainPath: explainImagePath,
+  explainSize: explainImageSize,
+  layers: imageLayers,
 } as const;
 
 const networkUses = {

@@ -1,4 +1,13 @@
-import { buildStack, explainPath, layerInstructions, type LayerEntry, type PathExplanation, type Stack, wasteLedger, type WasteLedger } from '../explain/index.ts';
+import {
+  buildStack,
+  explainPath,
+  layerInstructions,
+  type LayerEntry,
+  type PathExplanation,
+  type Stack,
+  wasteLedger,
+  type WasteLedger,
+} from '../explain/index.ts';
 import type { LocalImage } from '../image/index.ts';
 import { type ChainID, chainIds, type Descriptor, type DiffID } from '../oci/index.ts';
 import type { EngineCore } from './core.ts';
@@ -54,7 +63,11 @@ export async function explainImagePath(
 }
 
 /** Where an image's bytes go, to the byte. @throws `not-found` for the image. */
-export async function explainImageSize(core: EngineCore, name: string, signal?: AbortSignal): Promise<WasteLedger> {
+export async function explainImageSize(
+  core: EngineCore,
+  name: string,
+  signal?: AbortSignal,
+): Promise<WasteLedger> {
   return wasteLedger(await stackOf(core, core.images.resolve(name), signal));
 }
 
@@ -81,7 +94,10 @@ export function imageLayers(core: EngineCore, name: string): readonly ImageLayer
   const others = core.images
     .list()
     .filter((other) => other.id !== image.id && (other.tags.length > 0 || other.digests.length > 0))
-    .map((other) => ({ name: other.tags[0] ?? other.id, chains: new Set(chainIds(other.config.rootfs.diff_ids)) }));
+    .map((other) => ({
+      name: other.tags[0] ?? other.id,
+      chains: new Set(chainIds(other.config.rootfs.diff_ids)),
+    }));
   return core.images.layers(image).map(({ diffId, blob, size, tarSize }, index) => {
     const chainId = chains[index] as ChainID;
     return {

@@ -15,7 +15,9 @@ const types: Readonly<Partial<Record<TarEntryType, LayerEntry['type']>>> = {
 function entryOf(entry: TarEntry, digester: Digester | undefined): LayerEntry | undefined {
   const type = types[entry.type];
   if (type === undefined) return undefined;
-  const xattrs = entry.xattrs.map(({ name, value }) => `${name.toString('latin1')}=${value.toString('base64')}`).sort();
+  const xattrs = entry.xattrs
+    .map(({ name, value }) => `${name.toString('latin1')}=${value.toString('base64')}`)
+    .sort();
   return {
     path: entry.name.toString(),
     type,

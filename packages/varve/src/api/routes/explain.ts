@@ -5,7 +5,12 @@ async function explain(exchange: Exchange): Promise<void> {
   const { engine, query, signal } = exchange;
   const name = exchange.parameter('name');
   const path = query.text('path');
-  exchange.send(200, path === '' ? await engine.images.explainSize(name, signal) : await engine.images.explainPath(name, path, signal));
+  exchange.send(
+    200,
+    path === ''
+      ? await engine.images.explainSize(name, signal)
+      : await engine.images.explainPath(name, path, signal),
+  );
 }
 
 function layers(exchange: Exchange): void {

@@ -6,6 +6,7 @@ import { containerRoutes } from './containers.ts';
 import { distributionRoutes } from './distribution.ts';
 import { eventRoutes } from './events.ts';
 import { execRoutes } from './exec.ts';
+import { explainRoutes } from './explain.ts';
 import { imageRoutes } from './images.ts';
 import { networkRoutes } from './networks.ts';
 import { streamRoutes } from './streams.ts';
@@ -22,6 +23,7 @@ export const routes: readonly Route[] = [
   ...archiveRoutes,
   ...execRoutes,
   ...transferRoutes,
+  ...explainRoutes,
   ...imageRoutes,
   ...buildRoutes,
   ...distributionRoutes,
