@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { KeyedLock, VarveError } from '../base/index.ts';
+import { KeyedLock, throwIfAborted, VarveError } from '../base/index.ts';
 import { digestAlgorithm } from '../oci/index.ts';
 import { hashInto, removeQuietly } from './files.ts';
 import { type ExpectedBlob, FileIngest } from './ingest.ts';
@@ -27,9 +27,9 @@ export class Ingests {
   }
 
   /** Waits for the key, then opens its bytes; what is there already is hashed first. */
-  async open(key: string, expected: ExpectedBlob): Promise<Ingest> {
+  async open(key: string, expected: ExpectedBlob, signal?: AbortSignal): Promise<Ingest> {
     const folder = this.#layout.ingest(key);
-    const unlock = await this.#acquire(folder);
+    const unlock = await this.#acquire(folder, signal);
     let file: FileHandle | undefined;
     try {
       await this.#prepare(folder, { key, digest: expected.digest ?? null });
@@ -84,18 +84,29 @@ export class Ingests {
     await writeFile(metaPath, text, { mode: 0o600 });
   }
 
-  async #acquire(folder: string): Promise<() => void> {
-    const acquired = Promise.withResolvers<void>();
+  async #acquire(folder: string, signal: AbortSignal | undefined): Promise<() => void> {
+    throwIfAborted(signal);
+    const turn = Promise.withResolvers<void>();
     const held = Promise.withResolvers<void>();
-    void this.#locks.run(folder, () => {
-      this.#active.add(folder);
-      acquired.resolve();
-      return held.promise;
-    });
-    await acquired.promise;
-    return () => {
+    let mine = false;
+    const unlock = (): void => {
       this.#active.delete(folder);
       held.resolve();
     };
+    void this.#locks.run(folder, () => {
+      // Whoever gave up waiting lets the next one in at once.
+      if (signal?.aborted) return undefined;
+      mine = true;
+      this.#active.add(folder);
+      turn.resolve();
+      return held.promise;
+    });
+    const onAbort = (): void => turn.resolve();
+    signal?.addEventListener('abort', onAbort);
+    await turn.promise;
+    signal?.removeEventListener('abort', onAbort);
+    if (signal?.aborted && mine) unlock();
+    throwIfAborted(signal);
+    return unlock;
   }
 }

@@ -175,6 +175,29 @@ test('lets one writer at a time have a key', async (context) => {
   assert.deepEqual(order, ['first closes', 'second at 3']);
 });
 
+test('lets a waiting writer give up, and the next one in', async (context) => {
+  const { store } = bench(context);
+  const controller = new AbortController();
+  const first = await store.ingest('key');
+  const second = store.ingest('key', {}, { signal: controller.signal });
+  const third = store.ingest('key');
+  controller.abort();
+  await assert.rejects(second, { kind: 'cancelled' });
+  await first.write(Buffer.from('abc'));
+  await first.close();
+  assert.equal((await third).offset, 3);
+  await (await third).abort();
+  await assert.rejects(store.ingest('key', {}, { signal: controller.signal }), { kind: 'cancelled' });
+  await (await store.ingest('key')).abort();
+});
+
+test('two collections at a time count each blob once', async (context) => {
+  const { store } = bench(context);
+  await Promise.all(Array.from({ length: 150 }, (_, index) => store.write(Buffer.from(`${index}`))));
+  const [first, second] = await Promise.all([store.collect([]), store.collect([])]);
+  assert.equal(first.deleted.length + second.deleted.length, 150);
+});
+
 test('many writers of one blob make one blob', async (context) => {
   const { root, store } = bench(context);
   const data = Buffer.alloc(100_000, 7);

@@ -128,8 +128,12 @@ export class FileContentStore implements ContentStore {
     return blob;
   }
 
-  async ingest(key: string, expected: ExpectedBlob = {}): Promise<Ingest> {
-    return await this.#ingests.open(key, expected);
+  async ingest(
+    key: string,
+    expected: ExpectedBlob = {},
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<Ingest> {
+    return await this.#ingests.open(key, expected, options.signal);
   }
 
   temporaryPath(): string {
@@ -180,7 +184,9 @@ export class FileContentStore implements ContentStore {
       const deleted: Digest[] = [];
       let bytes = 0;
       for (let start = 0; start < candidates.length; start += sweepBatch) {
-        const batch = candidates.slice(start, start + sweepBatch).filter(free);
+        const batch = candidates
+          .slice(start, start + sweepBatch)
+          .filter((blob) => free(blob) && this.stat(blob.digest));
         this.#delete(batch.map(({ digest }) => digest));
         for (const { digest, size } of batch) {
           deleted.push(digest);

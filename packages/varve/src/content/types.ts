@@ -29,9 +29,13 @@ export interface ContentStore {
   write(data: Uint8Array): Promise<BlobInfo>;
   /**
    * Opens (or reopens after a crash) the download named `key`. One writer at a time per key: a second caller waits.
-   * A key is any string (a digest, an upload id).
+   * A key is any string (a digest, an upload id). The signal ends the wait for the key, not the ingest.
    */
-  ingest(key: string, expected?: { readonly digest?: Digest; readonly size?: number }): Promise<Ingest>;
+  ingest(
+    key: string,
+    expected?: { readonly digest?: Digest; readonly size?: number },
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<Ingest>;
   /** A path inside the store's own file system to write a blob into, to be given to {@link ContentStore.adopt}. */
   temporaryPath(): string;
   /** Takes over a finished file (made at {@link ContentStore.temporaryPath}) whose digest the caller computed while writing. */

@@ -33,7 +33,7 @@ export async function downloadBlob(
   let begun = false;
   for (let tries = 1; store.stat(descriptor.digest) === undefined; tries++) {
     throwIfAborted(signal);
-    const ingest = await store.ingest(descriptor.digest, descriptor);
+    const ingest = await store.ingest(descriptor.digest, descriptor, signal === undefined ? {} : { signal });
     const before = ingest.offset;
     try {
       if (store.stat(descriptor.digest) !== undefined) return await ingest.abort();

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import {
   digestOf,
   encodeJson,
+  isDigest,
   isForeignLayer,
   layerCompression,
   mediaTypes,
@@ -102,6 +103,44 @@ test('refuses malformed and oversized documents', () => {
 test('accepts inline data that is what the digest names', () => {
   const inline = { ...blob, data: Buffer.from('layer').toString('base64') };
   assert.deepEqual(parseManifest(bytes({ ...manifest, layers: [inline] })).layers, [inline]);
+});
+
+test('any JSON is read or refused, and what is read is whole', () => {
+  const member = fc.oneof(
+    fc.constantFrom<unknown>(2, 1, null, [], {}, '', mediaTypes.ociManifest, mediaTypes.ociIndex),
+    fc.constantFrom<unknown>(blob, [blob], config, { ...blob, size: -1 }, { ...blob, digest: 'sha256:x' }),
+    fc.jsonValue(),
+  );
+  const keys = [
+    'schemaVersion',
+    'mediaType',
+    'config',
+    'layers',
+    'manifests',
+    'subject',
+    'annotations',
+    'Layers',
+  ];
+  const documents = fc.oneof(
+    fc.dictionary(fc.constantFrom(...keys), member),
+    fc.dictionary(fc.constantFrom(...keys), member).map((part) => ({ ...manifest, ...part })),
+    fc.jsonValue(),
+  );
+  let read = 0;
+  fc.assert(
+    fc.property(documents, (document) => {
+      try {
+        const parsed = parseManifestDocument(bytes(document));
+        read++;
+        const descriptors = parsed.kind === 'index' ? parsed.document.manifests : parsed.document.layers;
+        for (const { digest, size } of descriptors) assert.ok(isDigest(digest) && size >= 0);
+      } catch (error) {
+        assert.equal((error as { code?: string }).code, 'MANIFEST_INVALID');
+      }
+    }),
+    { numRuns: 2000 },
+  );
+  assert.ok(read > 20, `only ${read} documents were readable`);
 });
 
 test("reads Docker's configs with their nulls and string commands", () => {
