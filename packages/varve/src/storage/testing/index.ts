@@ -1,2 +1,4 @@
-export type { DriverUnderTest } from './rig.ts';
+export { asObject, type Listing, listTree } from './listing.ts';
+export { type DriverUnderTest, Rig } from './rig.ts';
+export { makeTar, type TestEntry } from './tar.ts';
 export { testDriver } from './test-driver.ts';

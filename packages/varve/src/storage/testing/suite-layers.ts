@@ -304,6 +304,36 @@ export function testLayers(under: DriverUnderTest): void {
     }
   });
 
+  test('a whiteout that hides nothing is not seen, whatever the order of the layers', async () => {
+    await using rig = new Rig(under);
+    const bottom = rig.layer(undefined, [...base, { name: '.wh.nothing' }, { name: 'opt/.wh.nothing' }]);
+    const middle = rig.layer(bottom.chainId, [
+      { name: 'own/', type: '5' },
+      { name: 'own/.wh.nothing' },
+      { name: 'own/file' },
+      { name: 'etc/.wh.nothing' },
+      { name: 'etc/.wh.passwd' },
+    ]);
+    const order = rig.driver.independentLayers ? [middle, bottom] : [bottom, middle];
+    for (const layer of order) await rig.driver.apply(layer);
+    for (const { chainId } of order) {
+      await rig.within(chainId, (root) => {
+        assert.deepEqual(
+          readdirSync(root).filter((name) => name.includes('nothing')),
+          [],
+        );
+        assert.deepEqual(readdirSync(join(root, 'opt')), ['more', 'old']);
+      });
+    }
+    await rig.within(middle.chainId, (root) => {
+      assert.deepEqual(readdirSync(join(root, 'own')), ['file']);
+      assert.deepEqual(readdirSync(join(root, 'etc')), ['keep']);
+      assert.equal(statSync(join(root, 'own')).mtimeMs, 1_600_000_000_000);
+    });
+    const again = await rig.apply(middle.chainId, [{ name: 'new/', type: '5' }, { name: 'new/.wh.nothing' }]);
+    await rig.within(again, (root) => assert.deepEqual(readdirSync(join(root, 'new')), []));
+  });
+
   test('a folder with a layer in the middle that deletes it shows only what came after', async () => {
     await using rig = new Rig(under);
     const bottom = await rig.apply(undefined, base);

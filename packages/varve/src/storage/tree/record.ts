@@ -13,6 +13,8 @@ export interface SnapshotRecord {
   readonly tarSize?: number;
   /** True when the layer says nothing of the root folder itself, so that the one below decides its owner and mode. */
   readonly plainRoot?: boolean;
+  /** Whiteouts of a layer that was unpacked before the ones below it, so that nobody knows yet whether they hide anything. */
+  readonly whiteouts?: readonly string[];
 }
 
 /** The file's name in the snapshot's folder. */
@@ -34,7 +36,10 @@ export function parseRecord(text: string): SnapshotRecord | undefined {
     return undefined;
   }
   if (typeof value !== 'object' || value === null) return undefined;
-  const { key, kind, parent, diffId, size, tarSize, plainRoot, ...rest } = value as Record<string, unknown>;
+  const { key, kind, parent, diffId, size, tarSize, plainRoot, whiteouts, ...rest } = value as Record<
+    string,
+    unknown
+  >;
   if (rest['version'] !== version || typeof key !== 'string') return undefined;
   if (kind !== 'active' && !(kind === 'committed' && isDigest(key))) return undefined;
   const digest = (item: unknown): ChainID | undefined =>
@@ -51,5 +56,10 @@ export function parseRecord(text: string): SnapshotRecord | undefined {
     ...(optional.size === undefined ? {} : { size: optional.size }),
     ...(optional.tarSize === undefined ? {} : { tarSize: optional.tarSize }),
     ...(plainRoot === true ? { plainRoot } : {}),
+    ...(isTexts(whiteouts) ? { whiteouts } : {}),
   };
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string');
 }

@@ -104,6 +104,17 @@ export class SnapshotTree {
     return result;
   }
 
+  /** True when all snapshots from `top` down are there. */
+  isWhole(top: ChainID | undefined): boolean {
+    let key = top;
+    while (key !== undefined) {
+      const snapshot: Snapshot | undefined = this.#byKey.get(key);
+      if (snapshot?.kind !== 'committed') return false;
+      key = snapshot.parent;
+    }
+    return true;
+  }
+
   /** An empty folder to fill. */
   stage(): Staging {
     this.prepareFolders();

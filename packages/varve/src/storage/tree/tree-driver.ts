@@ -24,6 +24,9 @@ interface LayerSizes {
   readonly tarSize: number;
 }
 
+/** What a driver wants to know of a layer later. */
+export type LayerDetails = Pick<SnapshotRecord, 'plainRoot' | 'whiteouts'>;
+
 /**
  * What drivers over a {@link SnapshotTree} have in common: naming, counting, atomicity and recovery. A driver says how
  * a snapshot's folder is filled, shown and compared.
@@ -50,12 +53,12 @@ export abstract class TreeDriver implements StorageDriver {
   abstract status(): readonly (readonly [string, string])[];
   abstract metadata(key: string): Record<string, string>;
 
-  /** Unpacks a layer into a staging folder; gives also what belongs into the record. */
+  /** Unpacks a layer into a staging folder; `details` go into the record. */
   protected abstract unpack(
     layer: LayerToApply,
     staging: Staging,
     signal: AbortSignal,
-  ): Promise<{ readonly applied: LayerSizes; readonly plainRoot: boolean }>;
+  ): Promise<{ readonly applied: LayerSizes; readonly details: LayerDetails }>;
   /** Fills a staging folder for an active snapshot. */
   protected abstract fill(staging: Staging, parent: ChainID | undefined): Promise<void>;
   /** Mounts the snapshot at `target`, an empty folder. */
@@ -101,7 +104,7 @@ export abstract class TreeDriver implements StorageDriver {
     try {
       // Opened first, so that it learns of every write that fails from here on.
       using filesystem = new FilesystemSync(staging.path);
-      const { applied, plainRoot } = await this.unpack(layer, staging, signal);
+      const { applied, details } = await this.unpack(layer, staging, signal);
       if (applied.diffId !== diffId) {
         throw new VarveError(
           'data-loss',
@@ -117,7 +120,7 @@ export abstract class TreeDriver implements StorageDriver {
         kind: 'committed',
         parent,
         ...sizes,
-        ...(plainRoot ? { plainRoot } : {}),
+        ...details,
       });
       return sizes;
     } catch (error) {

@@ -56,11 +56,11 @@ class Lane {
 // Deleting a large image must not keep a container's start waiting.
 const lanes = { deletions: new Lane(), work: new Lane() };
 
-async function run(lane: keyof typeof lanes, job: Job): Promise<Usage | undefined> {
+async function run(lane: keyof typeof lanes, job: Job): Promise<JobReply> {
   const reply = await lanes[lane].run(job);
-  const { error, usage } = reply;
+  const { error } = reply;
   if (error) throw new VarveError(error.kind, error.code, error.message);
-  return usage;
+  return reply;
 }
 
 /** Deletes a tree on another thread. See {@link file://./delete-tree.ts}. */
@@ -70,7 +70,13 @@ export async function deleteInBackground(path: string): Promise<void> {
 
 /** Measures a tree on another thread. See {@link file://./measure-tree.ts}. */
 export async function measureInBackground(path: string): Promise<Usage> {
-  return (await run('work', { type: 'measure', path })) as Usage;
+  const { usage } = await run('work', { type: 'measure', path });
+  return usage ?? { bytes: 0, contentBytes: 0, inodes: 0 };
+}
+
+/** Finds whiteouts on another thread. See {@link file://./find-whiteouts.ts}. */
+export async function findWhiteoutsInBackground(path: string): Promise<readonly string[]> {
+  return (await run('work', { type: 'whiteouts', path })).whiteouts ?? [];
 }
 
 /** Copies the content of a folder into another on another thread. See {@link file://./copy-tree.ts}. */

@@ -3,37 +3,41 @@ import { type ErrorKind, VarveError } from '../../base/index.ts';
 import type { Usage } from '../types.ts';
 import { copyTree } from './copy-tree.ts';
 import { deleteTree } from './delete-tree.ts';
+import { findWhiteouts } from './find-whiteouts.ts';
 import { measureTree } from './measure-tree.ts';
 
 /** What the thread can be asked for. */
 export type Job =
   | { readonly type: 'delete'; readonly path: string }
   | { readonly type: 'measure'; readonly path: string }
+  | { readonly type: 'whiteouts'; readonly path: string }
   | { readonly type: 'copy'; readonly from: string; readonly to: string };
 
 export interface JobReply {
   readonly usage?: Usage;
+  readonly whiteouts?: readonly string[];
   readonly error?: { readonly kind: ErrorKind; readonly code: string; readonly message: string };
 }
 
-function perform(job: Job): Usage | undefined {
+function perform(job: Job): JobReply {
   switch (job.type) {
     case 'delete':
       deleteTree(job.path);
-      return undefined;
+      return {};
     case 'measure':
-      return measureTree(job.path);
+      return { usage: measureTree(job.path) };
+    case 'whiteouts':
+      return { whiteouts: findWhiteouts(job.path) };
     case 'copy':
       copyTree(job.from, job.to);
-      return undefined;
+      return {};
   }
 }
 
 parentPort?.on('message', ({ id, job }: { id: number; job: Job }) => {
   let reply: JobReply;
   try {
-    const usage = perform(job);
-    reply = usage ? { usage } : {};
+    reply = perform(job);
   } catch (thrown) {
     const { kind, code, message } = VarveError.from(thrown);
     reply = { error: { kind, code, message } };

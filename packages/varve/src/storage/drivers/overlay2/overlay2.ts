@@ -8,9 +8,11 @@ import { copyRootAttributes, markRoot, wasRootSet } from '../../tree/root-attrib
 import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
 import { TreeDriver } from '../../tree/tree-driver.ts';
 import type { LayerToApply, Probe } from '../../types.ts';
+import { findWhiteoutsInBackground } from '../../worker/jobs.ts';
 import { layout, linkFolder, linkName } from './layout.ts';
 import { mountOverlay } from './overlay-mount.ts';
 import { probeOverlay } from './probe.ts';
+import { dropDanglingWhiteouts } from './settle.ts';
 import { existingAncestor } from '../../tree/folders.ts';
 
 /**
@@ -29,6 +31,8 @@ export class Overlay2Driver extends TreeDriver {
   readonly name = 'overlay2';
   readonly independentLayers = true;
   readonly #root: string;
+  /** Ids of layers whose whiteouts were checked. */
+  readonly #settled = new Set<string>();
 
   /** @param root folder of all drivers; this one keeps to `<root>/overlay2`. */
   constructor(root: string) {
@@ -53,7 +57,7 @@ export class Overlay2Driver extends TreeDriver {
   metadata(key: string): Record<string, string> {
     const snapshot = this.tree.require(key);
     const { diff, work, merged } = layout(snapshot.path);
-    const lowers = this.tree.chain(snapshot.parent).map(({ path }) => layout(path).diff);
+    const lowers = this.#diffsFrom(snapshot.parent);
     return {
       ...(lowers.length > 0 ? { LowerDir: lowers.join(':') } : {}),
       MergedDir: merged,
@@ -72,8 +76,15 @@ export class Overlay2Driver extends TreeDriver {
     const { diff } = layout(staging.path);
     mkdirSync(diff);
     markRoot(diff);
-    const applied = await applyLayer(layer, { root: diff, whiteouts: 'overlay' }, { signal });
-    return { applied, plainRoot: !wasRootSet(diff) };
+    // With nothing below, a whiteout hides nothing and must not be shown as the device it is.
+    const whiteouts = layer.parent === undefined ? 'apply' : 'overlay';
+    const applied = await applyLayer(layer, { root: diff, whiteouts }, { signal });
+    const plainRoot = wasRootSet(diff) ? {} : { plainRoot: true };
+    const found = layer.parent === undefined ? [] : await findWhiteoutsInBackground(diff);
+    if (found.length === 0) return { applied, details: plainRoot };
+    if (!this.tree.isWhole(layer.parent)) return { applied, details: { ...plainRoot, whiteouts: found } };
+    dropDanglingWhiteouts(diff, found, this.#diffsFrom(layer.parent));
+    return { applied, details: plainRoot };
   }
 
   protected async fill(staging: Staging, parent: ChainID | undefined): Promise<void> {
@@ -93,6 +104,7 @@ export class Overlay2Driver extends TreeDriver {
       return;
     }
     const isActive = snapshot.kind === 'active';
+    this.#settle([snapshot, ...below]);
     const stack = isActive ? below : [snapshot, ...below];
     if (!isActive) this.#inheritRoot(stack);
     mountOverlay({
@@ -109,7 +121,7 @@ export class Overlay2Driver extends TreeDriver {
   }
 
   protected diffSource(snapshot: Snapshot): DiffSource {
-    const lowers = this.tree.chain(snapshot.parent).map(({ path }) => layout(path).diff);
+    const lowers = this.#diffsFrom(snapshot.parent);
     return { kind: 'overlay', upper: layout(snapshot.path).diff, lowers };
   }
 
@@ -119,6 +131,19 @@ export class Overlay2Driver extends TreeDriver {
 
   protected async seal(snapshot: Snapshot): Promise<void> {
     await rm(layout(snapshot.path).work, { recursive: true, force: true });
+  }
+
+  #diffsFrom(top: ChainID | undefined): string[] {
+    return this.tree.chain(top).map(({ path }) => layout(path).diff);
+  }
+
+  /** Does what had to wait for the layers below: before the first mount, since a mounted layer must not change. */
+  #settle(stack: readonly Snapshot[]): void {
+    for (const { id, path, whiteouts, parent } of stack) {
+      if (!whiteouts || this.#settled.has(id)) continue;
+      dropDanglingWhiteouts(layout(path).diff, whiteouts, this.#diffsFrom(parent));
+      this.#settled.add(id);
+    }
   }
 
   /**

@@ -46,7 +46,7 @@ export class VfsDriver extends TreeDriver {
   protected async unpack(layer: LayerToApply, staging: Staging, signal: AbortSignal) {
     await this.fill(staging, layer.parent);
     const applied = await applyLayer(layer, { root: tree(staging), whiteouts: 'apply' }, { signal });
-    return { applied, plainRoot: false };
+    return { applied, details: {} };
   }
 
   protected async fill(staging: Staging, parent: ChainID | undefined): Promise<void> {
