@@ -205,6 +205,21 @@ export class Images {
     });
   }
 
+  /** Varve's own: the layers of an image with every name they go by, bottom first. */
+  layers<T>(name: string): Promise<readonly T[]> {
+    return this.#transport.json({ method: 'GET', path: `/varve/images/${name}/layers` });
+  }
+
+  /** Varve's own: where a path comes from and why; without a path, where the image's bytes go. */
+  explain<T>(name: string, path?: string, options: Cancellable = {}): Promise<T> {
+    return this.#transport.json({
+      method: 'GET',
+      path: `/varve/images/${name}/explain`,
+      query: { path },
+      ...options,
+    });
+  }
+
   async *#progress(call: Call): AsyncGenerator<ProgressLine, void, void> {
     const message = await this.#transport.open(call);
     yield* jsonLines<ProgressLine>(message, `${call.method} ${call.path}`);

@@ -1,3 +1,5 @@
+import { fileURLToPath } from 'node:url';
+
 /** The command. What is asked most often and needs least is answered before anything else is loaded. */
 const words = process.argv.slice(2);
 
@@ -5,8 +7,11 @@ if (words.length === 1 && (words[0] === '--version' || words[0] === '-v')) {
   const { versionText } = await import('../cli/version.ts');
   process.stdout.write(`Varve version ${versionText}\n`);
 } else {
+  if (import.meta.url.endsWith('.mjs')) {
+    // Beside the bundle, where only its owner writes: code that root will run does not belong in /tmp.
+    const { enableCompileCache } = await import('node:module');
+    enableCompileCache(fileURLToPath(new URL('./compile-cache', import.meta.url)));
+  }
   const { runCommandLine } = await import('./command-line.ts');
   process.exitCode = await runCommandLine(words);
 }
-
-export {};

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { AuthConfig } from '@varve/client';
-import { DockerConfig } from '../distribution/index.ts';
+import type { DockerConfig } from '../distribution/index.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -12,7 +12,9 @@ export function configPath(environment: Environment): string {
 }
 
 /** The caller's stored credentials; helpers are looked up on the caller's PATH. */
-export function dockerConfig(environment: Environment): DockerConfig {
+export async function dockerConfig(environment: Environment): Promise<DockerConfig> {
+  // Loaded only here: it brings an HTTP client along, which most commands do not need.
+  const { DockerConfig } = await import('../distribution/index.ts');
   return new DockerConfig(configPath(environment), async (command, args, stdin) => {
     // Loaded only here: most commands start no program.
     const { findProgram, run } = await import('../linux/index.ts');
@@ -29,7 +31,7 @@ export async function lookUpCredentials(
   environment: Environment,
   host: string,
 ): Promise<AuthConfig | undefined> {
-  const found = await dockerConfig(environment).lookup(host);
+  const found = await (await dockerConfig(environment)).lookup(host);
   if (!found) return undefined;
   return {
     serveraddress: host,

@@ -141,7 +141,7 @@ const build: Command = {
     }
     const bytes = (name: string): number | undefined =>
       flags.string(name) === undefined ? undefined : parseBytes(flags.string(name) as string);
-    const hosts = dockerConfig(context.environment).hosts();
+    const hosts = (await dockerConfig(context.environment)).hosts();
     const auths: Record<string, object> = {};
     for (const host of hosts) auths[host] = (await lookUpCredentials(context.environment, host)) ?? {};
     const quiet = flags.boolean('quiet');

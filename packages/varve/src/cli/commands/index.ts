@@ -2,6 +2,7 @@ import type { Command } from '../command.ts';
 import { buildCommands } from './build.ts';
 import { containerCommands } from './containers.ts';
 import { copyCommand } from './copy.ts';
+import { explainCommands } from './explain.ts';
 import { imageCommands } from './images.ts';
 import { inspectCommands } from './inspect.ts';
 import { lifecycleCommands } from './lifecycle.ts';
@@ -18,6 +19,7 @@ export const commands: readonly Command[] = [
   ...lifecycleCommands,
   ...containerCommands,
   copyCommand,
+  ...explainCommands,
   ...buildCommands,
   ...imageCommands,
   ...inspectCommands,

@@ -67,7 +67,7 @@ const login: Command = {
       password,
       serveraddress: server,
     });
-    await dockerConfig(context.environment).login(
+    await (await dockerConfig(context.environment)).login(
       server,
       IdentityToken ? { username, identityToken: IdentityToken } : { username, password },
     );
@@ -87,7 +87,7 @@ const logout: Command = {
   flags: [],
   examples: [{ command: 'varve logout registry.example', does: 'For one registry' }],
   run: async (context, { arguments: [server = 'docker.io'] }) => {
-    const known = await dockerConfig(context.environment).logout(server);
+    const known = await (await dockerConfig(context.environment)).logout(server);
     context.terminal.print(known ? `Removing login credentials for ${server}` : `Not logged in to ${server}`);
   },
 };
