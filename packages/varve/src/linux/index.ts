@@ -88,3 +88,4 @@ export { type FolderEntry, listFolder } from './folders.ts';
 export { type FileStat, fileType, statAt, statFd, type TimeSpec } from './stat.ts';
 export { getXattr, listXattrs, pathBelow, removeXattr, setXattr, type XattrTarget } from './xattrs.ts';
 export { type CodecStep, IsalDeflate, IsalInflate, isalAvailable } from './isal.ts';
+export { kernelHasX32 } from './abi.ts';

@@ -119,7 +119,8 @@ export class ConmonLauncher {
       ['--exit-dir', options.exitDir],
       ['--persist-dir', join(bundle, 'persist')],
       ['--log-path', options.logPath === undefined ? 'none' : `k8s-file:${options.logPath}`],
-      ['--log-level', 'warn'],
+      // Warnings come one a line of output when the disk is full; they would fill the state folder, which is memory.
+      ['--log-level', 'error'],
       ...(options.execProcess === undefined ? [] : [['--exec-process-spec', options.execProcess] as const]),
     ];
     const flags: readonly (readonly [string, boolean])[] = [
