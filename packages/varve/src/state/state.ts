@@ -92,7 +92,8 @@ export class State implements Disposable {
       this.#database.exec('COMMIT');
       return result;
     } catch (error) {
-      this.#database.exec('ROLLBACK');
+      // SQLite has rolled back by itself after some failures (a full disk, an I/O error at COMMIT).
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
       throw error;
     } finally {
       this.#depth--;
