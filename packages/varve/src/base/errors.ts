@@ -29,6 +29,9 @@ export interface ErrorDetails {
   readonly data?: Readonly<Record<string, unknown>>;
 }
 
+/** SQLITE_FULL, as node:sqlite reports a full disk. */
+const sqliteFull = 13;
+
 const brand = Symbol.for('varve.error');
 
 /** Every error that Varve throws on purpose. `code` is stable, upper snake case and documented. */
@@ -62,8 +65,8 @@ export class VarveError extends Error {
       if (value.name === 'AbortError' || value.name === 'TimeoutError') {
         return new VarveError('cancelled', 'CANCELLED', value.message, { cause: value });
       }
-      const { code, path } = value as NodeJS.ErrnoException;
-      if (code === 'ENOSPC' || code === 'EDQUOT') {
+      const { code, path, errcode } = value as NodeJS.ErrnoException & { readonly errcode?: number };
+      if (code === 'ENOSPC' || code === 'EDQUOT' || errcode === sqliteFull) {
         return new VarveError('exhausted', 'NO_SPACE', value.message, {
           cause: value,
           ...(path === undefined ? {} : { subject: path }),
