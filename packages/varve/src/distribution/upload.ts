@@ -62,30 +62,33 @@ export async function uploadBlob(
   const { signal } = options;
   let upload: OpenUpload | undefined = options.location && { location: options.location, start: 0 };
   let begun = false;
+  let cut = false;
   let best = 0;
   for (let attempt = 1; ; ) {
     try {
+      if (cut && upload) upload = await askProgress(target, upload.location, source.size, signal);
+      cut = false;
       upload ??= await begin(target, signal);
       begun = true;
+      // What moves forward may go on; what does not is given up after a few tries.
+      if (upload.start > best) attempt = 1;
+      best = Math.max(best, upload.start);
       await put(target, source, upload, signal);
       return;
     } catch (error) {
       throwIfAborted(signal);
-      const expired =
-        VarveError.is(error) && (error.data?.['status'] === 404 || error.data?.['status'] === 416);
-      if (!(begun && (expired || isInterruption(error)))) throw error;
-      upload =
-        expired || upload === undefined
-          ? undefined
-          : await askProgress(target, upload.location, source.size, signal);
-      // What moved forward may go on; what does not is given up after a few tries.
-      const start = upload?.start ?? 0;
-      attempt = start > best ? 1 : attempt + 1;
-      best = Math.max(best, start);
-      if (attempt > retry.attempts) throw error;
-      await pause(retryDelay(retry, Math.max(attempt, 2), error), signal);
+      const expired = isGone(error);
+      if (!(begun && (expired || isInterruption(error))) || ++attempt > retry.attempts) throw error;
+      if (expired) upload = undefined;
+      cut = true;
+      await pause(retryDelay(retry, attempt, error), signal);
     }
   }
+}
+
+/** The registry knows the upload no more, or has another part of it than was thought. */
+function isGone(error: unknown): boolean {
+  return VarveError.is(error) && (error.data?.['status'] === 404 || error.data?.['status'] === 416);
 }
 
 /** An upload at the registry, and how many bytes it has. */
@@ -212,7 +215,7 @@ async function askProgress(
     return start === 0 || start > size ? undefined : { location: session.location(answer), start };
   } catch (error) {
     throwIfAborted(signal);
-    if (!VarveError.is(error)) throw error;
+    if (!VarveError.is(error) || isInterruption(error)) throw error;
     return undefined;
   }
 }

@@ -8,7 +8,7 @@ import { SignJWT } from 'jose';
 import { RegistryClient } from '../../src/distribution/index.ts';
 import { json, serve } from '../../src/distribution/testing/fake-server.ts';
 import { digestOf, encodeJson, mediaTypes } from '../../src/oci/index.ts';
-import { skipReason, startDockerRegistry } from './docker-registry.ts';
+import { skipReason, startDockerRegistry } from './registry-process.ts';
 
 const config = Buffer.from('{}');
 const blob = { mediaType: mediaTypes.ociConfig, digest: digestOf(config), size: config.length };
