@@ -125,7 +125,7 @@ export function encodeHeader(metadata: TarMetadata, sparse?: readonly SparseRegi
   let map: Buffer = none;
   let size = hasContent ? metadata.size : 0;
   if (sparse && hasContent) {
-    map = sparseMap(sparse);
+    map = sparseMap(sparse, metadata.size);
     size = map.length + sparse.reduce((sum, region) => sum + region.size, 0);
     pax.set('GNU.sparse.major', Buffer.from('1'));
     pax.set('GNU.sparse.minor', Buffer.from('0'));
@@ -188,8 +188,12 @@ function paxBlocks(name: Buffer, records: ReadonlyMap<string, Buffer>): Buffer {
   return Buffer.concat([header, pad(data)]);
 }
 
-function sparseMap(regions: readonly SparseRegion[]): Buffer {
-  const lines = [regions.length, ...regions.flatMap(({ offset, size }) => [offset, size])];
+/** GNU tar takes the file to end with the last piece, so an empty one closes a map that ends before the file. */
+function sparseMap(regions: readonly SparseRegion[], fileSize: number): Buffer {
+  const last = regions.at(-1);
+  const closed =
+    last && last.offset + last.size === fileSize ? regions : [...regions, { offset: fileSize, size: 0 }];
+  const lines = [closed.length, ...closed.flatMap(({ offset, size }) => [offset, size])];
   return pad(Buffer.from(`${lines.join('\n')}\n`, 'latin1'));
 }
 

@@ -88,9 +88,10 @@ function describe(
   }
   if (!isFolder && stat.nlink > 1) {
     const key = `${stat.device}:${stat.inode}`;
-    const first = inodes.get(key) ?? label;
-    inodes.set(key, first);
-    parts.push(`same-as=${first}`);
+    const first = inodes.get(key);
+    // Counted by names met, not by nlink: overlayfs shows the lower file's after a copy-up broke the link.
+    if (first === undefined) inodes.set(key, label);
+    else parts.push(`same-as=${first}`);
   }
   const names = listXattrs(path);
   if (typeof names === 'number') throw new Error(`listxattr ${label}: ${names}`);

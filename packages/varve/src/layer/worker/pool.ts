@@ -70,6 +70,8 @@ export class WorkerPool {
   #start(): Member {
     const worker = new Worker(workerFile('layer-job-worker'), {
       name: 'varve-layer',
+      // The program's own flags (--eval, --input-type) are not a thread's.
+      execArgv: [],
       // Descriptors of `linux` calls are not Node's to count.
       trackUnmanagedFds: false,
     });

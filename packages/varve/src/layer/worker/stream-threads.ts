@@ -20,6 +20,7 @@ class Thread {
   constructor(onLost: (thread: Thread) => void) {
     this.worker = new Worker(workerFile('layer-stream-worker'), {
       name: 'varve-layer-stream',
+      execArgv: [],
       trackUnmanagedFds: false,
     });
     this.worker.on('message', (reply: SessionReply) => {
