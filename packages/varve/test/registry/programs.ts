@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
+import { atEnd } from '../../src/registry/testing/index.ts';
 
 /** A folder that is removed with the test. */
 export function temporaryFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'varve-registry-e2e-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+  atEnd(t, () => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
@@ -81,7 +82,7 @@ function server(t: TestContext, child: ChildProcess, url: string): ServerProcess
     if (child.exitCode === null && child.signalCode === null) child.kill(signal);
     await gone;
   };
-  t.after(() => stop('SIGKILL'));
+  atEnd(t, () => stop('SIGKILL'));
   return { url, host: new URL(url).host, stop };
 }
 

@@ -1,3 +1,4 @@
+export { atEnd } from './cleanup.ts';
 export { type Answer, type CallOptions, httpCall } from './http-call.ts';
 export {
   encode,

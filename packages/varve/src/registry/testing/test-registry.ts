@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type Descriptor, type Digest, digestOf, mediaTypes } from '../../oci/index.ts';
 import { type Registry, type RegistryConfigInput, type RegistryOptions, startRegistry } from '../index.ts';
+import { atEnd } from './cleanup.ts';
 import { type Answer, type CallOptions, httpCall } from './http-call.ts';
 
 /** A registry client of a few lines, for tests: every call answers with what came, nothing is retried. */
@@ -96,14 +97,14 @@ export async function startTestRegistry(
     },
     options,
   );
-  t.after(() => registry.close());
+  atEnd(t, () => registry.close());
   return new TestRegistry(root, registry);
 }
 
 /** A folder that is removed with the test. */
 export function temporaryRoot(t: TestContext): string {
   const root = mkdtempSync(join(tmpdir(), 'varve-registry-'));
-  t.after(() => rmSync(root, { recursive: true, force: true }));
+  atEnd(t, () => rmSync(root, { recursive: true, force: true }));
   return root;
 }
 
