@@ -9,7 +9,7 @@ export interface Inode {
   /** Names in the finished layer. */
   readonly names: Set<StackNode>;
   /** The first name it had in the tar. */
-  readonly firstPath: string;
+  readonly firstName: StackNode;
 }
 
 /** What one layer says of a path. */
@@ -97,6 +97,8 @@ class LayerBuilder {
   readonly #root: StackNode;
   readonly #layer: number;
   readonly #inodes: Inode[];
+  /** The folder of the last entry: entries of a folder come together. */
+  #lastFolder: { readonly path: string; readonly node: StackNode } | undefined;
 
   constructor(root: StackNode, layer: number, inodes: Inode[]) {
     this.#root = root;
@@ -151,6 +153,12 @@ class LayerBuilder {
 
   /** The folder of a path, made where the layer has none; the layer's own links on the way are followed inside the root. */
   #folder(parts: readonly string[]): StackNode {
+    const path = parts.join('/');
+    if (this.#lastFolder?.path !== path) this.#lastFolder = { path, node: this.#walk(parts) };
+    return this.#lastFolder.node;
+  }
+
+  #walk(parts: readonly string[]): StackNode {
     let links = 0;
     let node = this.#root;
     const rest = [...parts];
@@ -211,12 +219,14 @@ class LayerBuilder {
     this.#clear(node);
     this.#version(node).inode = inode;
     inode.names.add(node);
+    if (inode.facts.type === 'symlink') this.#lastFolder = undefined;
   }
 
   /** Takes away what the layer itself has at a path, with all below it: a later entry replaces an earlier one. */
   #clear(node: StackNode): void {
     const own = this.#own(node);
     if (!own) return;
+    this.#lastFolder = undefined;
     own.inode?.names.delete(node);
     delete own.inode;
     delete own.implied;
@@ -245,7 +255,7 @@ class LayerBuilder {
       },
       xattrs: entry.xattrs,
       names: new Set(),
-      firstPath: nodePath(node),
+      firstName: node,
     };
     if (type === 'file') this.#inodes.push(inode);
     return inode;

@@ -10,7 +10,7 @@ export interface SeenFile extends FileFacts {
   readonly xattrs?: string;
 }
 
-/** The merged tree as a container sees it, by path. Names of one file (hard links) have equal `firstPath`s. */
+/** The merged tree as a container sees it, by path. */
 export function mergedView(stack: Stack): Map<string, SeenFile> {
   const view = new Map<string, SeenFile>();
   for (const place of walkStack(stack)) {

@@ -139,7 +139,7 @@ interface End {
 /** How a file stopped being seen; undefined when it still is, under any name. */
 function endOf(stack: Stack, inode: Inode): End | undefined {
   if (inode.names.size === 0) {
-    return { path: inode.firstPath, layer: inode.layer, why: { cause: 'replaced-in-layer' } };
+    return { path: nodePath(inode.firstName), layer: inode.layer, why: { cause: 'replaced-in-layer' } };
   }
   let last: { readonly place: Place; readonly blocker: Blocker } | undefined;
   for (const node of inode.names) {
@@ -212,7 +212,7 @@ function duplicates(alive: readonly Inode[]): Duplicate[] {
     .map(([digest, same]) => ({
       digest,
       bytes: same[0]?.facts.size ?? 0,
-      paths: same.map(({ firstPath }) => firstPath).sort(),
+      paths: same.map(({ firstName }) => nodePath(firstName)).sort(),
     }))
     .sort((a, b) => gain(b) - gain(a) || compare(a.digest, b.digest));
 }

@@ -20,12 +20,14 @@ export interface DriverUnderTest {
 
 /** A data root for one test, with a driver on it. */
 export class Rig implements AsyncDisposable {
-  readonly root = mkdtempSync('/var/tmp/varve-storage-');
+  readonly root: string;
   readonly #under: DriverUnderTest;
   driver: StorageDriver;
   #files = 0;
 
-  constructor(under: DriverUnderTest) {
+  /** @param folder where the data root is made. */
+  constructor(under: DriverUnderTest, folder = '/var/tmp') {
+    this.root = mkdtempSync(join(folder, 'varve-storage-'));
     this.#under = under;
     this.driver = under.create(this.snapshots);
   }

@@ -4,6 +4,7 @@ import { testChanges } from './suite-changes.ts';
 import { testCrashes } from './suite-crashes.ts';
 import { testLayers } from './suite-layers.ts';
 import { testLifecycle } from './suite-lifecycle.ts';
+import { testPowerCuts } from './suite-power.ts';
 
 /**
  * The conformance suite of storage drivers: what every one must do, in cases named by behaviour. A driver's own test file
@@ -15,5 +16,6 @@ export function testDriver(under: DriverUnderTest): void {
     testLayers(under);
     testChanges(under);
     testCrashes(under);
+    testPowerCuts(under);
   });
 }

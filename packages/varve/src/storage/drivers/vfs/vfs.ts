@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { applyLayer, type DiffSource } from '../../../layer/index.ts';
-import { bindMount, filesystemName } from '../../../linux/index.ts';
+import { bindMount, FilesystemSync, filesystemName } from '../../../linux/index.ts';
 import type { ChainID } from '../../../oci/index.ts';
 import { existingAncestor } from '../../tree/folders.ts';
 import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
@@ -44,12 +44,19 @@ export class VfsDriver extends TreeDriver {
   }
 
   protected async unpack(layer: LayerToApply, staging: Staging, signal: AbortSignal) {
-    await this.fill(staging, layer.parent);
+    await this.#copyParent(staging, layer.parent);
     const applied = await applyLayer(layer, { root: tree(staging), whiteouts: 'apply' }, { signal });
     return { applied, details: {} };
   }
 
   protected async fill(staging: Staging, parent: ChainID | undefined): Promise<void> {
+    using filesystem = new FilesystemSync(staging.path);
+    await this.#copyParent(staging, parent);
+    // Power loss must not leave the image's own files empty.
+    await filesystem.sync();
+  }
+
+  async #copyParent(staging: Staging, parent: ChainID | undefined): Promise<void> {
     mkdirSync(tree(staging));
     if (parent !== undefined) await copyInBackground(tree(this.tree.require(parent)), tree(staging));
   }
