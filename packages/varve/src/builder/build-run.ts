@@ -21,7 +21,7 @@ import {
   withDefaultTag,
 } from '../oci/index.ts';
 import { findImage, unpacked } from './base-image.ts';
-import { cachedStep } from './cached-step.ts';
+import { cachedStep, noLayer } from './cached-step.ts';
 import { defaultPath, nopText } from './metadata.ts';
 import {
   type BuildPlan,
@@ -33,7 +33,8 @@ import {
 } from './plan.ts';
 import type { Session } from './session.ts';
 import { StageState } from './stage-state.ts';
-import { StepExecutor, type Tree } from './step-executor.ts';
+import { executeStep } from './step-executor.ts';
+import type { StepContext, Tree } from './step-layer.ts';
 
 /** Puts the Dockerfile's line on an error of a step. */
 function atLine(error: unknown, range: SourceRange): unknown {
@@ -119,10 +120,14 @@ export class BuildRun {
       throw atLine(error, from.range);
     });
     this.#showImage(stage);
-    const executor = new StepExecutor(this.#session, stage, (value) => this.#tree(value, index, stage));
-    await this.#triggers(stage, executor, from.range);
+    const context: StepContext = {
+      session: this.#session,
+      stage,
+      findTree: (value) => this.#tree(value, index, stage),
+    };
+    await this.#triggers(context, from.range);
     for (const instruction of instructions) {
-      await this.#step(executor, stage, instruction, this.#announce(name, instruction.text));
+      await this.#step(context, instruction, this.#announce(name, instruction.text));
     }
     if (index === this.#plan.target) await this.#labels(stage, name);
     for (const declared of stage.scope.declared) this.#consumed.add(declared);
@@ -130,19 +135,14 @@ export class BuildRun {
     return stage;
   }
 
-  async #step(
-    executor: StepExecutor,
-    stage: StageState,
-    instruction: Instruction,
-    index: number,
-  ): Promise<void> {
+  async #step(context: StepContext, instruction: Instruction, index: number): Promise<void> {
     try {
       throwIfAborted(this.#session.signal);
-      await executor.execute(instruction, index);
+      await executeStep(context, instruction, index);
     } catch (error) {
       throw atLine(error, instruction.range);
     }
-    this.#showImage(stage);
+    this.#showImage(context.stage);
   }
 
   #showImage(stage: StageState): void {
@@ -168,14 +168,15 @@ export class BuildRun {
   }
 
   /** ONBUILD of the base image: its instructions come first, and are not handed on. */
-  async #triggers(stage: StageState, executor: StepExecutor, range: SourceRange): Promise<void> {
+  async #triggers(context: StepContext, range: SourceRange): Promise<void> {
+    const { stage } = context;
     const { OnBuild: triggers = [], ...config } = stage.config;
     if (triggers.length === 0) return;
     stage.config = config;
     const text = `# Executing ${triggers.length} build trigger${triggers.length === 1 ? '' : 's'}`;
     this.#session.emit({ type: 'status', text });
     for (const trigger of triggers) {
-      await this.#step(executor, stage, { ...parseTrigger(trigger), range }, this.#index);
+      await this.#step(context, { ...parseTrigger(trigger), range }, this.#index);
     }
   }
 
@@ -188,7 +189,7 @@ export class BuildRun {
     const config = { ...stage.config, Labels: { ...stage.config.Labels, ...Object.fromEntries(labels) } };
     const createdBy = nopText(stage.config, ` ${text}`);
     const inputs = { before: stage.digest, text, args: [], effective: JSON.stringify(labels) };
-    await cachedStep(this.#session, stage, index, inputs, { config }, async () => ({ createdBy, size: 0 }));
+    await cachedStep(this.#session, stage, index, inputs, { config, createdBy }, noLayer);
     this.#showImage(stage);
   }
 

@@ -177,14 +177,14 @@ COPY --from=other /etc/group /from-image
 test('takes every step from the cache the second time, after a restart too, without a command', async () => {
   await using bench = await BuildBench.open();
   const dockerfile =
-    'FROM base\nARG A=1\nCOPY src /src\nRUN echo $A > /a\nWORKDIR /w\nCOPY --from=base /etc/passwd /p\nCMD ["x"]\n';
+    'FROM base\nARG A=1\nCOPY src /src\nRUN echo $A > /a\nWORKDIR /w\nCOPY --from=base /etc/passwd /p\nEXPOSE 80\nVOLUME /v\nUSER app\nCMD ["x"]\n';
   const files = { 'src/one': '1', 'src/two': '2' };
   const first = await bench.build(dockerfile, files);
   assert.ok(first.cache.every((hit) => hit !== true));
   await bench.restart();
   const runs = bench.runner.steps.length;
   const second = await bench.run();
-  assert.deepEqual(second.cache, [true, true, true, true, true, true]);
+  assert.deepEqual(second.cache, [true, true, true, true, true, true, true, true, true]);
   assert.equal(second.image.id, first.image.id);
   assert.equal(bench.runner.steps.length, runs);
   const third = await bench.run({ noCache: true });
@@ -382,4 +382,42 @@ test('errors before the first step are those of the request', async () => {
     message: 'dockerfile parse error on line 1: unknown instruction: FRM (did you mean FROM?)',
   });
   await assert.rejects(bench.build('FROM base\n', {}, { tags: ['Bad Tag'] }), { kind: 'invalid' });
+});
+
+test('--cache-from takes the steps of an image that another builder made', async () => {
+  const dockerfile = 'FROM base\nENV a=b\nCOPY f /f\nRUN echo x > /x\nCMD ["a"]\n';
+  await using first = await BuildBench.open();
+  await first.build(dockerfile, { f: 'content' }, { tags: ['app', 'base'] });
+  await using second = await BuildBench.open();
+  await first.images.remove('base', { force: true, inUse: () => [] });
+  // The base that the first one built on, and its result, as a registry would give them.
+  await second.images.load(first.images.save(['app']));
+  const base = second.images.resolve('app');
+  const bottom = await second.images.create({
+    config: {
+      ...base.config,
+      config: {},
+      history: base.config.history?.slice(0, 1) ?? [],
+      rootfs: { type: 'layers', diff_ids: base.config.rootfs.diff_ids.slice(0, 1) },
+    },
+  });
+  second.images.tag(bottom.id, 'base');
+  const runs = await second.build(dockerfile, { f: 'content' }, { cacheFrom: ['app', 'nowhere'] });
+  assert.deepEqual(runs.cache, [true, true, true, true]);
+  assert.equal(second.runner.steps.length, 0);
+  const changed = await second.build(dockerfile, { f: 'changed' }, { cacheFrom: ['app'] });
+  assert.deepEqual(
+    changed.cache.map((hit) => hit === true),
+    [true, false, false, false],
+  );
+});
+
+test('builds of the same file at the same time do not disturb each other', async () => {
+  await using bench = await BuildBench.open();
+  const dockerfile =
+    'FROM base\nCOPY f /f\nRUN --mount=type=cache,target=/c,sharing=locked test ! -e /c/busy && touch /c/busy && sleep 0.2 && rm /c/busy\nCMD ["a"]\n';
+  bench.folder.write({ Dockerfile: dockerfile, f: 'x' }, 'context');
+  const reports = await Promise.all([1, 2, 3].map((n) => bench.run({ tags: [`app:${n}`], noCache: true })));
+  assert.equal(new Set(reports.map(({ image }) => image.config.rootfs.diff_ids.join())).size, 1);
+  assertClean(bench);
 });

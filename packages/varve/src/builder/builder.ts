@@ -1,5 +1,8 @@
-import { EventQueue, KeyedLock } from '../base/index.ts';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { EventQueue, isKind, KeyedLock } from '../base/index.ts';
 import { parseDockerfile } from '../dockerfile/index.ts';
+import type { LocalImage } from '../image/index.ts';
 import type { DiffID, Digest } from '../oci/index.ts';
 import { loadContext } from './build-context.ts';
 import { BuildRun } from './build-run.ts';
@@ -13,6 +16,9 @@ import { Workspace } from './workspace.ts';
 /** Output of RUN that a slow reader may leave waiting; what is more is dropped, with a warning. */
 const waitingOutputLimit = 64 << 20;
 
+/** Milliseconds after which the hash of a file is forgotten. */
+const hashAge = 30 * 24 * 3600_000;
+
 /** Builds images from Dockerfiles. One instance per data root; builds may run at the same time. */
 export class Builder {
   readonly #options: BuilderOptions;
@@ -24,8 +30,11 @@ export class Builder {
   constructor(options: BuilderOptions) {
     this.#options = options;
     options.state.migrate(builderSchema);
+    // What builds of a killed daemon left; only one daemon has the root.
+    rmSync(join(options.root, 'builds'), { recursive: true, force: true });
     this.#cache = new StepCache(options.state);
     this.#hashes = new FileHashes(options.state);
+    this.#hashes.prune(Date.now() - hashAge);
     this.#cacheMounts = new CacheMounts(options.root);
   }
 
@@ -82,11 +91,28 @@ export class Builder {
         hashes: this.#hashes,
         cacheMounts: this.#cacheMounts,
         locks: this.#locks,
+        cacheImages: () => this.#cacheImages(request),
         context: source,
       },
       dockerfile,
     );
-    return await run.run();
+    try {
+      return await run.run();
+    } finally {
+      this.#hashes.save();
+    }
+  }
+
+  #cacheImages(request: BuildRequest): readonly LocalImage[] {
+    return request.cacheFrom.flatMap((name) => {
+      try {
+        return this.#options.images.resolve(name);
+      } catch (error) {
+        // A cache that is not here is none; the build goes on without it, as in Docker.
+        if (isKind(error, 'not-found') || isKind(error, 'invalid')) return [];
+        throw error;
+      }
+    });
   }
 
   /** Records of the build cache, oldest first. */

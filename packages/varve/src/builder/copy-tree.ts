@@ -8,6 +8,7 @@ import {
   rmSync,
   symlinkSync,
 } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
 import { throwIfAborted, VarveError } from '../base/index.ts';
 import { check, fileType, makeDevice, mknodat, setXattr, utimensat } from '../linux/index.ts';
 import type { ModeChange } from './file-mode.ts';
@@ -25,6 +26,8 @@ export interface CopyRules {
 
 /** Entries after which other work gets its turn. */
 const batch = 512;
+/** A file above this is copied by another thread; for a smaller one the way there costs more than the copy. */
+const largeFile = 1n << 20n;
 /** AT_FDCWD, for absolute paths. */
 const workingFolder = -100;
 
@@ -117,7 +120,7 @@ export class TreeCopier {
         if (path !== join(target, entry.path)) moved.set(entry.path, path);
         if (created || entry.path !== '') folderTimes.push([path, entry.stat]);
       } else {
-        this.#file(entry, at);
+        await this.#file(entry, at);
       }
       if (++this.#count % batch === 0) {
         await new Promise((resolve) => setImmediate(resolve));
@@ -151,7 +154,7 @@ export class TreeCopier {
     return { path, created: !existing };
   }
 
-  #file(entry: TreeEntry, at: RawPath): void {
+  async #file(entry: TreeEntry, at: RawPath): Promise<void> {
     const { stat } = entry;
     if (stat.isSocket()) return;
     const absolute = join(this.#root, at);
@@ -165,6 +168,7 @@ export class TreeCopier {
       return;
     }
     if (stat.isSymbolicLink()) symlinkSync(bytes(entry.link ?? ''), bytes(absolute));
+    else if (stat.isFile() && stat.size > largeFile) await copyFile(bytes(entry.absolute), bytes(absolute));
     else if (stat.isFile()) copyFileSync(bytes(entry.absolute), bytes(absolute));
     else this.#device(stat, absolute);
     if (stat.nlink > 1n) this.#links.set(identity, absolute);

@@ -6,8 +6,11 @@ import { bytes, type RawPath } from './raw-path.ts';
 const chunk = Buffer.allocUnsafe(1 << 20);
 /** Bytes after which a long hash lets other work run; 64 MiB are about 40 ms. */
 const breather = 64 << 20;
-/** A file changed less long ago could change again within the clock's granularity and look the same. */
-const settledMs = 50;
+/**
+ * A file changed less long ago is hashed again: it could change once more within the clock's granularity, and the
+ * files of a context that was just unpacked will never be seen again.
+ */
+const settledMs = 10_000;
 
 /**
  * SHA-256 of files' contents, remembered by (device, inode, size, mtime, ctime): a file that nobody wrote to is not
@@ -15,6 +18,7 @@ const settledMs = 50;
  */
 export class FileHashes {
   readonly #state: State;
+  readonly #fresh = new Map<string, string>();
 
   constructor(state: State) {
     this.#state = state;
@@ -28,14 +32,23 @@ export class FileHashes {
       .get(identity)?.['sha256'];
     if (typeof known === 'string') return known;
     const digest = await hashFile(path);
-    if (Date.now() - Number(stat.ctimeMs) > settledMs) this.remember(identity, digest);
+    if (Date.now() - Number(stat.ctimeMs) > settledMs) this.#fresh.set(identity, digest);
     return digest;
   }
 
-  remember(identity: string, sha256: string): void {
-    this.#state
-      .prepare('INSERT OR REPLACE INTO builder_file_hashes (identity, sha256, seen_at) VALUES (?, ?, ?)')
-      .run(identity, sha256, Date.now());
+  /** Writes down what was hashed since the last call. Losing it costs a second reading, so nothing waits for the disk. */
+  save(): void {
+    if (this.#fresh.size === 0) return;
+    this.#state.transaction(
+      () => {
+        const insert = this.#state.prepare(
+          'INSERT OR REPLACE INTO builder_file_hashes (identity, sha256, seen_at) VALUES (?, ?, ?)',
+        );
+        for (const [identity, sha256] of this.#fresh) insert.run(identity, sha256, Date.now());
+      },
+      { durable: false },
+    );
+    this.#fresh.clear();
   }
 
   /** Forgets what was stored before `time` (milliseconds since 1970). */

@@ -10,6 +10,7 @@ const events: readonly BuildEvent[] = [
   { type: 'image', id: image, text: ' ---> 0123' },
   { type: 'step', index: 2, total: 2, stage: '0', text: 'RUN b' },
   { type: 'cache', index: 2, hit: false, key: image, reason: 'new' },
+  { type: 'status', text: ' ---> Running in 1' },
   { type: 'output', stream: 1, data: Buffer.from('caf\xc3', 'latin1') },
   { type: 'output', stream: 1, data: Buffer.from('\xa9\n', 'latin1') },
 ];
@@ -37,6 +38,7 @@ test('speaks as the classic builder', async () => {
     { stream: ' ---> 0123\n' },
     { stream: 'Step 2/2 : RUN b' },
     { stream: '\n' },
+    { stream: ' ---> Running in 1\n', cache: { hit: false, reason: 'new' } },
     { stream: 'caf' },
     { stream: 'é\n' },
     { aux: { ID: image } },

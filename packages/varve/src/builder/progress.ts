@@ -10,11 +10,19 @@ function errorLine(error: unknown): string {
   return `${JSON.stringify({ errorDetail, error: message })}\r\n`;
 }
 
-const stream = (text: string): string => `${JSON.stringify({ stream: text })}\r\n`;
+/** Why a step was not in the cache: a member that Docker's clients pass over. */
+interface CacheNote {
+  readonly hit: false;
+  readonly reason: string;
+}
+
+const stream = (text: string, cache?: CacheNote): string =>
+  `${JSON.stringify({ stream: text, ...(cache === undefined ? {} : { cache }) })}\r\n`;
 
 /**
  * A build's events as the JSON lines of `POST /build?version=1` (moby's classic builder). A failure before the first
  * event is thrown, so that it can be an HTTP error; one after it is the last line.
+ * Beside moby's members, the first line of a step that was not in the cache carries `cache.reason`.
  * @param options quiet leaves only the image's id, as `q=1` asks for.
  */
 export async function* legacyProgress(
@@ -23,11 +31,14 @@ export async function* legacyProgress(
 ): AsyncGenerator<string, void, void> {
   const decoders = { 1: new StringDecoder('utf8'), 2: new StringDecoder('utf8') } as const;
   let started = false;
+  let note: CacheNote | undefined;
   try {
     for await (const event of events) {
       started = true;
       if (options.quiet && event.type !== 'done') continue;
-      for (const line of lines(event, decoders, options.quiet === true)) yield line;
+      if (event.type === 'cache' && !event.hit) note = { hit: false, reason: event.reason ?? '' };
+      for (const line of lines(event, decoders, options.quiet === true, note)) yield line;
+      if (event.type === 'image' || event.type === 'status') note = undefined;
     }
   } catch (error) {
     if (!started) throw error;
@@ -39,6 +50,7 @@ function* lines(
   event: BuildEvent,
   decoders: Readonly<Record<1 | 2, StringDecoder>>,
   quiet: boolean,
+  note: CacheNote | undefined,
 ): Generator<string> {
   switch (event.type) {
     case 'step':
@@ -55,7 +67,7 @@ function* lines(
     }
     case 'image':
     case 'status':
-      yield stream(`${event.text}\n`);
+      yield stream(`${event.text}\n`, note);
       return;
     case 'warning':
       yield stream(`[Warning] ${event.message}\n`);

@@ -29,6 +29,7 @@ export const builderSchema: Schema = {
     CREATE TABLE builder_selections (
       selection TEXT PRIMARY KEY,
       digest TEXT NOT NULL,
+      -- JSON of a SelectionContent.
       files TEXT NOT NULL,
       seen_at INTEGER NOT NULL
     ) STRICT;

@@ -1,4 +1,5 @@
 import type { KeyedLock } from '../base/index.ts';
+import type { LocalImage } from '../image/index.ts';
 import type { FileHashes } from './file-hashes.ts';
 import type { CacheMounts } from './run-step.ts';
 import type { SourceRoot } from './sources.ts';
@@ -18,6 +19,8 @@ export interface Session {
   readonly cacheMounts: CacheMounts;
   /** Held by steps whose cache mounts must not be shared. */
   readonly locks: KeyedLock;
+  /** The images of `--cache-from` that are here. */
+  cacheImages(): readonly LocalImage[];
   /** The build context. */
   readonly context: SourceRoot;
 }

@@ -17,6 +17,16 @@ export interface StepInputs {
   readonly files?: Readonly<Record<string, string>>;
 }
 
+/** The files that COPY selects of a tree. */
+export interface SelectionContent {
+  readonly digest: Digest;
+  readonly files: Readonly<Record<string, string>>;
+  readonly shape: TransferShape;
+}
+
+/** How the history calls the sources of a COPY or ADD. */
+export type TransferShape = 'file' | 'dir' | 'multi';
+
 /** What a step gave. */
 export interface StepResult {
   readonly image: Digest;
@@ -108,6 +118,11 @@ export class StepCache {
 
   /** Notes a hit; `image` when the image had to be made anew. */
   used(key: Digest, image: Digest, parentImage: Digest | undefined): void {
+    // Losing this to a power cut costs nothing, so a cached build does not wait for the disk.
+    this.#state.transaction(() => this.#used(key, image, parentImage), { durable: false });
+  }
+
+  #used(key: Digest, image: Digest, parentImage: Digest | undefined): void {
     this.#state
       .prepare(
         'UPDATE builder_steps SET used_at = ?, uses = uses + 1, image = ?, parent_image = ? WHERE key = ?',
@@ -140,36 +155,20 @@ export class StepCache {
     return row ? (JSON.parse(String(row['inputs'])) as StepInputs) : undefined;
   }
 
-  /** Digest of a selection of files of a tree that never changes. */
-  selection(
-    tree: ChainID,
-    selection: object,
-  ): { readonly digest: Digest; readonly files: Readonly<Record<string, string>> } | undefined {
+  /** What a selection of files of a tree that never changes holds. */
+  selection(tree: ChainID, selection: object): SelectionContent | undefined {
     const row = this.#state
       .prepare('SELECT digest, files FROM builder_selections WHERE selection = ?')
       .get(digestOf(encodeJson({ tree, selection })));
-    if (!row) return undefined;
-    return {
-      digest: String(row['digest']) as Digest,
-      files: JSON.parse(String(row['files'])) as Readonly<Record<string, string>>,
-    };
+    return row ? (JSON.parse(String(row['files'])) as SelectionContent) : undefined;
   }
 
-  putSelection(
-    tree: ChainID,
-    selection: object,
-    content: { readonly digest: Digest; readonly files: Readonly<Record<string, string>> },
-  ): void {
+  putSelection(tree: ChainID, selection: object, content: SelectionContent): void {
     this.#state
       .prepare(
         'INSERT OR REPLACE INTO builder_selections (selection, digest, files, seen_at) VALUES (?, ?, ?, ?)',
       )
-      .run(
-        digestOf(encodeJson({ tree, selection })),
-        content.digest,
-        JSON.stringify(content.files),
-        Date.now(),
-      );
+      .run(digestOf(encodeJson({ tree, selection })), content.digest, JSON.stringify(content), Date.now());
   }
 }
 

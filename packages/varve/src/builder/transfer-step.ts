@@ -17,6 +17,7 @@ import { type Owner, resolveOwner } from './ownership.ts';
 import { basename, bytes, join, lstat, parent, type RawPath, raw, resolveInside } from './raw-path.ts';
 import type { ResolvedSource, SourceRoot } from './sources.ts';
 import type { StageState } from './stage-state.ts';
+import type { TransferShape } from './step-cache.ts';
 import { PathFilter } from './tree.ts';
 
 /** COPY or ADD with everything expanded: what will be done, without having looked at a file. */
@@ -124,16 +125,13 @@ export async function digestSources(
 }
 
 /** `created_by` behind `#(nop) `, as the classic builder writes it. */
-export function transferText(transfer: Transfer, content: Digest, single: 'file' | 'dir' | 'multi'): string {
+export function transferText(transfer: Transfer, content: Digest, single: TransferShape): string {
   const chown = transfer.chown === undefined ? '' : `--chown=${transfer.chown} `;
   return `${transfer.kind} ${chown}${single}:${content.slice(7)} in ${transfer.shownDestination} `;
 }
 
 /** `file`, `dir` or `multi`. */
-export function transferShape(
-  transfer: Transfer,
-  sources: readonly PlacedSource[],
-): 'file' | 'dir' | 'multi' {
+export function transferShape(transfer: Transfer, sources: readonly PlacedSource[]): TransferShape {
   if (sources.length + transfer.files.length !== 1) return 'multi';
   return sources[0]?.directory ? 'dir' : 'file';
 }
