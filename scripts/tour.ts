@@ -28,6 +28,13 @@ function run(...words: string[]): void {
   if (status !== 0) throw new Error(`varve ${words.join(' ')} ended with ${status}`);
 }
 
+/** Keeps one line of what debootstrap is at; a log gets every fiftieth. */
+let steps = 0;
+function progress(line: string): void {
+  if (process.stdout.isTTY) process.stdout.write(`\r\x1b[K  debootstrap: ${line.slice(0, 60)}`);
+  else if (steps++ % 50 === 0) console.log(`  debootstrap: ${line}`);
+}
+
 /** Runs a command quietly and gives its output. */
 function ask(...words: string[]): string {
   const { status, stdout, stderr } = spawnSync(varve, words, { encoding: 'utf8' });
@@ -55,7 +62,7 @@ async function main(): Promise<void> {
   const debian = await debianBase((line) =>
     process.stdout.write(`\r\x1b[K  debootstrap: ${line.slice(0, 60)}`),
   );
-  process.stdout.write('\r\x1b[K');
+  if (process.stdout.isTTY) process.stdout.write('\r\x1b[K');
   if (!exists('debian:bookworm')) run('import', '--change', 'CMD ["bash"]', debian, 'debian:bookworm');
   if (!exists('busybox:latest')) run('import', '--change', 'CMD ["sh"]', busyboxBase(), 'busybox:latest');
   run('images');
@@ -95,6 +102,7 @@ async function main(): Promise<void> {
   console.log(styleText('cyan', `$ varve registry serve --addr 127.0.0.1:${port} --root ${storage} &`));
   const registry = spawn(varve, ['registry', 'serve', '--addr', `127.0.0.1:${port}`, '--root', storage], {
     stdio: ['ignore', 'ignore', 'inherit'],
+    env: { ...process.env, REGISTRY_LOG_LEVEL: 'warn' },
   });
   try {
     await reachable(`http://127.0.0.1:${port}/v2/`);

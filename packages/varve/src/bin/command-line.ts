@@ -1,19 +1,26 @@
-import { mkdirSync, openSync } from 'node:fs';
 import { spawn } from 'node:child_process';
+import { mkdirSync, openSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { commands, connectEngine, main, Terminal, versionText } from '../cli/index.ts';
 import { engineCommand } from './engine-command.ts';
 import { registryCommands } from './registry.ts';
 
-/** Starts a daemon of its own session on the default socket; its log goes to /var/log/varve.log. */
-function startEngine(): void {
-  mkdirSync('/var/log', { recursive: true });
-  const log = openSync('/var/log/varve.log', 'a', 0o640);
+const logFile = '/var/log/varve.log';
+
+/** Starts a daemon of its own session on the default socket, with a log file. @returns why it ended, once it has. */
+function startEngine(): () => string | undefined {
+  mkdirSync(dirname(logFile), { recursive: true });
+  const log = openSync(logFile, 'a', 0o640);
   const child = spawn(process.execPath, [...process.execArgv, process.argv[1] as string, 'engine'], {
     detached: true,
     stdio: ['ignore', log, log],
     cwd: '/',
   });
   child.unref();
+  return () =>
+    child.exitCode === null && child.signalCode === null
+      ? undefined
+      : (readFileSync(logFile, 'utf8').trimEnd().split('\n').at(-1) ?? logFile);
 }
 
 /** Runs one command line in this process. @returns the exit code. */

@@ -77,7 +77,7 @@ export async function runEngine(
   context: Pick<CommandContext, 'signal'>,
   parsed: ParsedArguments,
 ): Promise<number> {
-  const { pino } = await import('pino');
+  const { default: pino } = await import('pino');
   const configFile = parsed.flags.string('config-file');
   const file = readSettings(configFile ?? defaultConfigFile, configFile !== undefined);
   const settings = mergeSettings(file, flagSettings(parsed));

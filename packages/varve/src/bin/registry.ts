@@ -34,7 +34,7 @@ const serve: Command = {
   completes: ['file'],
   run: async (context, { flags, arguments: [path] }) => {
     const { formatProblem, loadConfig, startRegistry } = await import('../registry/index.ts');
-    const { pino } = await import('pino');
+    const { default: pino } = await import('pino');
     const { config, warnings } = loadConfig(path === undefined ? '' : readConfig(path), context.environment);
     const addr = flags.string('addr');
     const root = flags.string('root');

@@ -21,12 +21,12 @@ export function engineHost(
 
 /**
  * Connects to the engine; on the default socket one is started when none answers and this user may.
- * @param start starts a daemon and returns at once.
+ * @param start starts a daemon and returns at once; what it gives tells why the daemon ended, when it has.
  */
 export async function connectEngine(
   flag: string | undefined,
   environment: Environment,
-  start: () => void,
+  start: () => () => string | undefined,
 ): Promise<Engine> {
   const { host, origin } = engineHost(flag, environment);
   const engine = new Engine({ host });
@@ -40,9 +40,11 @@ export async function connectEngine(
       'connect',
     );
   }
-  start();
+  const ended = start();
   const deadline = Date.now() + 30_000;
   while (!(await answers(engine))) {
+    const why = ended();
+    if (why !== undefined) throw new EngineError(0, `the engine ended: ${why}`, 'connect');
     if (Date.now() > deadline)
       throw new EngineError(0, 'the engine did not start within 30 s; see /var/log/varve.log', 'connect');
     await new Promise((done) => setTimeout(done, 50));

@@ -157,7 +157,7 @@ export class Transport {
 
   async #try(request: HttpRequest): Promise<HttpAnswer> {
     throwIfAborted(request.signal);
-    const { request: send } = await import('undici');
+    const { request: send } = await import('./http-library.ts');
     try {
       const data = await send(request.url, {
         dispatcher: await this.#agent(request),
@@ -202,7 +202,7 @@ async function makeAgent(
   trust: { readonly insecure: boolean; readonly system: boolean },
   proxy: ProxySettings | undefined,
 ): Promise<Dispatcher> {
-  const { Agent, EnvHttpProxyAgent } = await import('undici');
+  const { Agent, EnvHttpProxyAgent } = await import('./http-library.ts');
   const { ca = [], ...client } = tls ?? {};
   const usual = trust.system || ca.length > 0 ? getCACertificates('default') : [];
   const authorities = [...new Set([...usual, ...(trust.system ? getCACertificates('system') : []), ...ca])];
