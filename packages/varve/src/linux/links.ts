@@ -14,6 +14,7 @@ const IFLA = {
   master: 10,
   protinfo: 12,
   linkInfo: 18,
+  alias: 20,
   namespaceFd: 28,
 } as const;
 const INFO_KIND = 1;
@@ -31,6 +32,8 @@ export interface Link {
   /** Index of the bridge it is a port of; 0 for none. */
   readonly master: number;
   readonly up: boolean;
+  /** A note that somebody set; empty for none. */
+  readonly alias: string;
 }
 
 function linkHeader(index: number, flags = 0, change = 0, family = 0): Buffer {
@@ -42,6 +45,7 @@ function linkHeader(index: number, flags = 0, change = 0, family = 0): Buffer {
   return bytes;
 }
 
+const text = (bytes: Buffer | undefined): string => bytes?.toString('utf8').replace(/\0.*$/s, '') ?? '';
 const ipv4 = (address: string): Buffer => Buffer.from(address.split('.').map(Number));
 const mac = (address: string): Buffer => Buffer.from(address.replaceAll(':', ''), 'hex');
 
@@ -56,9 +60,10 @@ export class Links implements Disposable {
         const attributes = parseAttributes(body.subarray(16));
         return {
           index: body.readInt32LE(4),
-          name: attributes.get(IFLA.name)?.toString('utf8').replace(/\0.*$/s, '') ?? '',
+          name: text(attributes.get(IFLA.name)),
           master: attributes.get(IFLA.master)?.readUInt32LE(0) ?? 0,
           up: (body.readUInt32LE(8) & IFF_UP) !== 0,
+          alias: text(attributes.get(IFLA.alias)),
         };
       });
   }
@@ -154,6 +159,15 @@ export class Links implements Disposable {
       what: `set link ${index} up`,
       type: RTM.newLink,
       body: [linkHeader(index, IFF_UP, IFF_UP)],
+    });
+  }
+
+  /** Leaves a note on a device, up to 255 bytes. */
+  setAlias(index: number, alias: string): void {
+    this.#socket.requestNow({
+      what: `set alias of link ${index}`,
+      type: RTM.newLink,
+      body: [linkHeader(index), attribute(IFLA.alias, Buffer.from(alias))],
     });
   }
 

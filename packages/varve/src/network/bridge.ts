@@ -16,24 +16,28 @@ function setDevice(family: 'ipv4' | 'ipv6', device: string, name: string, value:
   if (existsSync(path)) writeFileSync(path, value);
 }
 
-/** Makes a network's bridge with its address, unless it is there. */
-export async function ensureBridge(links: Links, network: Network): Promise<void> {
+/**
+ * Makes a network's bridge with its address, unless it is there. A bridge that another engine made serves too, with one
+ * more address.
+ * @param note left on a new bridge: whose it is.
+ */
+export async function ensureBridge(links: Links, network: Network, note: string): Promise<void> {
   const { bridge = '', gateway = '', subnet = '' } = network;
   let link = links.find(bridge);
-  if (link?.up) return;
   if (!link) {
     // A fixed address: a bridge without one takes its ports', and changes it as they come and go.
     await links.addBridge(bridge, { ...mtuOf(network), mac: macOf(gateway) });
     link = links.find(bridge);
+    if (link) links.setAlias(link.index, note);
   }
   if (!link) throw new VarveError('internal', 'NO_BRIDGE', `bridge ${bridge} vanished`);
   const block = parseSubnet(subnet);
   try {
     links.addAddress(link.index, gateway, block.prefixLength, broadcastOf(block));
   } catch (error) {
-    // Made by an engine that died before it set the bridge up.
     if (!(VarveError.is(error) && error.code === 'EEXIST')) throw error;
   }
+  if (link.up) return;
   setDevice('ipv6', bridge, 'disable_ipv6', '1');
   // 127.0.0.1:port of the host leads to a container; the rules' raw chain keeps others' loopback packets out.
   setDevice('ipv4', bridge, 'route_localnet', '1');

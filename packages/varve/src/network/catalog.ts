@@ -31,7 +31,7 @@ const validBridge = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$/;
 export interface CatalogOptions {
   /** Device of the network `bridge`. */
   readonly bridge: string;
-  /** Subnet of the network `bridge`, as dockerd's `--bip`; from the pools when absent. */
+  /** Subnet of the network `bridge` or its gateway with a prefix, as dockerd's `--bip`; from the pools when absent. */
   readonly bridgeSubnet?: string;
   readonly pools: readonly AddressPool[];
   /** The host's routes now. */
@@ -55,6 +55,12 @@ export function rulesOf(network: Network): BridgeRules | undefined {
     connected: options[optionNames.icc] !== 'false',
     masquerade: options[optionNames.masquerade] !== 'false',
   };
+}
+
+/** The address before the slash, unless it is the subnet's own. */
+function gatewayOf(subnet: string): { gateway?: string } {
+  const [address = ''] = subnet.split('/');
+  return parseAddress(address) === parseSubnet(subnet).base ? {} : { gateway: address };
 }
 
 function invalid(code: string, message: string): VarveError {
@@ -248,7 +254,7 @@ export class Catalog {
       randomId(),
       {
         name: 'bridge',
-        ...(subnet === undefined ? {} : { subnet }),
+        ...(subnet === undefined ? {} : { subnet, ...gatewayOf(subnet) }),
         options: {
           [optionNames.defaultBridge]: 'true',
           [optionNames.icc]: 'true',

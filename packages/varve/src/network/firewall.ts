@@ -1,5 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { KeyedLock, VarveError } from '../base/index.ts';
 import { findProgram, run } from '../linux/index.ts';
 import {
@@ -12,19 +11,19 @@ import {
   renderUnpublish,
 } from './ruleset.ts';
 
-/** What the names of our veth devices begin with. */
-export const devicePrefix = 'vv';
-
 const FORWARDING = '/proc/sys/net/ipv4/ip_forward';
 
-/** Runs one nft(8) transaction: all of it happens or nothing. */
-export async function nft(script: string, namespacePath?: string): Promise<void> {
+/**
+ * Runs one nft(8) transaction: all of it happens or nothing.
+ * @returns what it printed.
+ */
+export async function nft(script: string, namespacePath?: string): Promise<string> {
   const program = findProgram('nft');
   const result =
     namespacePath === undefined
       ? await run(program, ['-f', '-'], { input: script })
       : await run(findProgram('nsenter'), [`--net=${namespacePath}`, program, '-f', '-'], { input: script });
-  if (result.code === 0) return;
+  if (result.code === 0) return result.stdout.toString('utf8');
   const reason = result.stderr.toString('utf8').trim();
   throw new VarveError('internal', 'NFT_FAILED', `nft: ${reason.split('\n')[0] ?? 'failed'}`, {
     data: { script, stderr: reason },
@@ -34,18 +33,29 @@ export async function nft(script: string, namespacePath?: string): Promise<void>
   });
 }
 
+/** Whose tables and bridges these are, on the host and to the engine that comes after. */
+export interface FirewallOwner {
+  readonly table: string;
+  /** What the names of our veth devices begin with. */
+  readonly devicePrefix: string;
+  /** Comment of the table. */
+  readonly note: string;
+  /** Folder that a reboot empties, as it resets the rules. */
+  readonly folder: string;
+}
+
 /** The host's packet filter as we need it: one table, changed by transactions, one at a time. */
 export class Firewall {
-  readonly #table: string;
+  readonly #owner: FirewallOwner;
   readonly #forwardingMark: string;
   readonly #lock = new KeyedLock();
   #armed = false;
   #guard = true;
 
-  /** @param runRoot holds the note that forwarding was off before us; it goes with a reboot, as does the setting. */
-  constructor(table: string, runRoot: string) {
-    this.#table = table;
-    this.#forwardingMark = `${runRoot}/network/forwarding-was-off`;
+  constructor(owner: FirewallOwner) {
+    this.#owner = owner;
+    // A note that forwarding was off before us: it lasts as long as the setting does.
+    this.#forwardingMark = `${owner.folder}/forwarding-was-off`;
   }
 
   /** Whether the table is in place. */
@@ -57,7 +67,8 @@ export class Firewall {
   async arm(bridges: readonly BridgeRules[], publications: readonly Publication[]): Promise<void> {
     await this.#lock.run('nft', async () => {
       const rules: Rules = {
-        table: this.#table,
+        table: this.#owner.table,
+        note: this.#owner.note,
         bridges,
         publications,
         dropForeignForwarding: this.#enableForwarding(),
@@ -65,7 +76,7 @@ export class Firewall {
       await nft(renderRules(rules));
       if (this.#guard) {
         try {
-          await nft(renderGuard(rules, devicePrefix));
+          await nft(renderGuard(rules, this.#owner.devicePrefix));
         } catch {
           // A kernel without the bridge family (CONFIG_NF_TABLES_BRIDGE): the guard is an addition.
           this.#guard = false;
@@ -76,11 +87,11 @@ export class Firewall {
   }
 
   async publish(publications: readonly Publication[]): Promise<void> {
-    await this.#change(renderPublish(this.#table, publications));
+    await this.#change(renderPublish(this.#owner.table, publications));
   }
 
   async unpublish(publications: readonly Publication[]): Promise<void> {
-    await this.#change(renderUnpublish(this.#table, publications));
+    await this.#change(renderUnpublish(this.#owner.table, publications));
   }
 
   /** Takes our tables away. */
@@ -90,7 +101,9 @@ export class Firewall {
       const families = this.#guard ? ['ip', 'bridge'] : ['ip'];
       await nft(
         families
-          .map((family) => `table ${family} ${this.#table}\ndelete table ${family} ${this.#table}\n`)
+          .map(
+            (family) => `table ${family} ${this.#owner.table}\ndelete table ${family} ${this.#owner.table}\n`,
+          )
           .join(''),
       );
     });
@@ -102,7 +115,6 @@ export class Firewall {
 
   #enableForwarding(): boolean {
     if (readFileSync(FORWARDING, 'utf8').trim() !== '0') return existsSync(this.#forwardingMark);
-    mkdirSync(dirname(this.#forwardingMark), { recursive: true, mode: 0o700 });
     writeFileSync(this.#forwardingMark, '');
     try {
       writeFileSync(FORWARDING, '1');

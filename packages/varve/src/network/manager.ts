@@ -1,24 +1,22 @@
-import { readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { KeyedLock, randomId, VarveError } from '../base/index.ts';
 import { findProgram, isNamespaceFile, Links } from '../linux/index.ts';
 import type { State } from '../state/index.ts';
 import { macOf, parseSubnet } from './addresses.ts';
 import { allocateAddress } from './allocate.ts';
 import { ensureBridge, plug, restoreDefaultRoute } from './bridge.ts';
-import { Catalog, isDefaultBridge, rulesOf } from './catalog.ts';
-import {
-  type ContainerFiles,
-  type ContainerFilesRequest,
-  containerFiles,
-  parseResolvConf,
-} from './container-files.ts';
-import { DnsServer, type DnsView } from './dns-server.ts';
-import { devicePrefix, Firewall, nft } from './firewall.ts';
+import { Catalog, rulesOf } from './catalog.ts';
+import { type ContainerFiles, type ContainerFilesRequest, containerFiles } from './container-files.ts';
+import { DnsServer } from './dns-server.ts';
+import { dnsViewOf, hasDns } from './dns-view.ts';
+import { Firewall, nft } from './firewall.ts';
 import { Namespaces } from './namespaces.ts';
 import { type AddressPool, defaultPools, parseRoutes } from './pools.ts';
 import { type PortReservation, Ports } from './ports.ts';
 import { type EndpointRecord, NetworkRecords } from './records.ts';
+import { readText, resolvConfPath } from './resolv-conf.ts';
 import type { BridgeRules, Publication } from './ruleset.ts';
+import { ownerNote, sweepDeadEngines } from './sweep.ts';
 import type { AttachRequest, Endpoint, Network, NetworkSpec } from './types.ts';
 import { Zones } from './zones.ts';
 
@@ -28,8 +26,6 @@ export interface NetworkOptions {
   /** Subnet of the network `bridge`. Default: the first free one of the pools. */
   readonly bridgeSubnet?: string;
   readonly pools?: readonly AddressPool[];
-  /** Name of our nft tables; two engines in one network namespace need two. Default `varve`. */
-  readonly table?: string;
 }
 
 export interface NetworkDependencies {
@@ -39,18 +35,10 @@ export interface NetworkDependencies {
   readonly options?: NetworkOptions;
 }
 
-const RESOLV_CONF = '/etc/resolv.conf';
+const tablePrefix = 'varve_';
 
 function publicationsOf(endpoint: Endpoint): Publication[] {
   return endpoint.ports.map((binding) => ({ binding, address: endpoint.address }));
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }
 
 /**
@@ -68,6 +56,9 @@ export class NetworkManager {
   readonly #resolvers = new Map<string, Promise<DnsServer>>();
   readonly #lastAddress = new Map<string, string>();
   readonly #lock = new KeyedLock();
+  readonly #folder: string;
+  readonly #devicePrefix: string;
+  readonly #note: string;
   #linksOpened: Links | undefined;
 
   constructor({ state, runRoot, options = {} }: NetworkDependencies) {
@@ -79,7 +70,17 @@ export class NetworkManager {
       routes: () => parseRoutes(readText('/proc/net/route')),
     });
     this.#namespaces = new Namespaces(`${runRoot}/netns`);
-    this.#firewall = new Firewall(options.table ?? 'varve', runRoot);
+    // Engines with different roots may share a host: each has its own table and names of devices.
+    const tag = this.#catalog.get('bridge').id.slice(0, 4);
+    this.#folder = `${runRoot}/network`;
+    this.#note = ownerNote(this.#folder);
+    this.#devicePrefix = `vv${tag}`;
+    this.#firewall = new Firewall({
+      table: `${tablePrefix}${tag}`,
+      devicePrefix: this.#devicePrefix,
+      note: this.#note,
+      folder: this.#folder,
+    });
     for (const endpoint of this.#records.endpoints()) this.#zones.add(endpoint);
   }
 
@@ -208,7 +209,7 @@ export class NetworkManager {
 
   /** Contents of /etc/hosts, /etc/resolv.conf and /etc/hostname; with the host's resolv.conf as it is now. */
   containerFiles(request: Omit<ContainerFilesRequest, 'hostResolvConf'>): ContainerFiles {
-    return containerFiles({ ...request, hostResolvConf: readText(RESOLV_CONF) });
+    return containerFiles({ ...request, hostResolvConf: readText(resolvConfPath) });
   }
 
   /** The host as containers reach it (`host-gateway`): the default bridge's address. */
@@ -249,8 +250,11 @@ export class NetworkManager {
     return said;
   }
 
-  /** Ends what lives in this process (ports, resolvers). Containers keep their networks. */
+  /** Ends what lives in this process (ports, resolvers). Containers keep their networks; without any, the host is left as it was. */
   async shutdown(): Promise<void> {
+    if (this.#firewall.armed && this.#records.endpoints().every(({ device }) => device === '')) {
+      await this.teardown();
+    }
     await Promise.all([...this.#resolvers.keys()].map((id) => this.#stopResolver(id)));
     await this.#ports.close();
     this.#reservations.clear();
@@ -263,7 +267,12 @@ export class NetworkManager {
     if (this.#records.endpoints().some(({ device }) => device !== '')) {
       throw new VarveError('conflict', 'NETWORKS_IN_USE', 'containers are attached to networks');
     }
-    for (const { bridge } of this.list()) if (bridge) await this.#links.delete(bridge);
+    const links = this.#links.list();
+    for (const { bridge } of this.list()) {
+      const link = links.find(({ name }) => name === bridge);
+      // Another engine's containers may be on it.
+      if (link && !links.some(({ master }) => master === link.index)) await this.#links.delete(link.name);
+    }
     await this.#firewall.remove();
   }
 
@@ -308,7 +317,7 @@ export class NetworkManager {
       prefixLength: parseSubnet(network.subnet ?? '').prefixLength,
       gateway: network.internal ? '' : (network.gateway ?? ''),
       macAddress: request.macAddress ?? macOf(address),
-      device: `${devicePrefix}${id.slice(0, 12)}`,
+      device: `${this.#devicePrefix}${id.slice(0, 9)}`,
     };
   }
 
@@ -322,7 +331,7 @@ export class NetworkManager {
     const endpoint: EndpointRecord = { ...planned, ports: reservation.bindings };
     if (!this.#firewall.armed) await this.#arm();
     this.#records.putEndpoint(endpoint);
-    await this.#lock.run(network.id, () => ensureBridge(this.#links, network));
+    await this.#lock.run(network.id, () => ensureBridge(this.#links, network, this.#note));
     await plug(this.#links, network, endpoint);
     await Promise.all([
       this.#armed(() => this.#firewall.publish(publicationsOf(endpoint))),
@@ -359,8 +368,9 @@ export class NetworkManager {
   async #revive(endpoint: EndpointRecord): Promise<void> {
     const network = this.inspect(endpoint.networkId);
     if (endpoint.device === '') return;
-    await this.#lock.run(network.id, () => ensureBridge(this.#links, network));
+    await this.#lock.run(network.id, () => ensureBridge(this.#links, network, this.#note));
     if (hasDns(network)) await this.#startResolver(endpoint);
+    if (this.#reservations.has(endpoint.id)) return;
     const owner = { endpointId: endpoint.id, name: endpoint.names[0] ?? endpoint.containerId };
     this.#reservations.set(endpoint.id, await this.#ports.reserve(owner, endpoint.ports, endpoint.address));
   }
@@ -372,7 +382,7 @@ export class NetworkManager {
     const ours = new Set(links.filter(({ name }) => bridges.has(name)).map(({ index }) => index));
     const known = new Set(this.#records.endpoints().map(({ device }) => device));
     for (const { name, master } of links) {
-      if (!name.startsWith(devicePrefix) || !ours.has(master) || known.has(name)) continue;
+      if (!name.startsWith(this.#devicePrefix) || !ours.has(master) || known.has(name)) continue;
       await this.#links.delete(name);
       said.push(`removed device ${name}`);
     }
@@ -385,11 +395,15 @@ export class NetworkManager {
   }
 
   async #arm(): Promise<void> {
-    await this.#lock.run('arm', () => {
+    await this.#lock.run('arm', async () => {
+      if (!this.#firewall.armed) {
+        mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+        await sweepDeadEngines(this.#links, tablePrefix);
+      }
       const bridges = this.list()
         .map(rulesOf)
         .filter((rules): rules is BridgeRules => rules !== undefined);
-      return this.#firewall.arm(bridges, this.#records.endpoints().flatMap(publicationsOf));
+      await this.#firewall.arm(bridges, this.#records.endpoints().flatMap(publicationsOf));
     });
   }
 
@@ -407,7 +421,7 @@ export class NetworkManager {
     const { containerId } = endpoint;
     let resolver = this.#resolvers.get(containerId);
     if (!resolver) {
-      resolver = DnsServer.start(endpoint.namespacePath, this.#view(containerId));
+      resolver = DnsServer.start(endpoint.namespacePath, dnsViewOf(this.#records, this.#zones, containerId));
       this.#resolvers.set(containerId, resolver);
     }
     try {
@@ -423,38 +437,6 @@ export class NetworkManager {
     this.#resolvers.delete(containerId);
     await (await resolver)?.close();
   }
-
-  #view(containerId: string): DnsView {
-    const networks = (): Network[] =>
-      this.#records.endpointsOfContainer(containerId).map(({ networkId }) => this.inspect(networkId));
-    return {
-      addresses: (name) =>
-        networks()
-          .filter(hasDns)
-          .flatMap((network) => {
-            const suffix = `.${network.name.toLowerCase()}`;
-            const short = name.endsWith(suffix) ? name.slice(0, -suffix.length) : undefined;
-            const found = this.#zones.addresses(network.id, name);
-            return found.length > 0 || short === undefined ? found : this.#zones.addresses(network.id, short);
-          }),
-      nameOf: (address) => {
-        for (const network of networks().filter(hasDns)) {
-          const name = this.#zones.nameOf(network.id, address);
-          if (name !== undefined) return `${name}.${network.name}`;
-        }
-        return undefined;
-      },
-      upstream: () => {
-        if (networks().every(({ internal }) => internal)) return [];
-        const own = this.#records.endpointsOfContainer(containerId).flatMap(({ dns }) => dns);
-        return own.length > 0 ? own : parseResolvConf(readText(RESOLV_CONF)).servers;
-      },
-    };
-  }
-}
-
-function hasDns(network: Network): boolean {
-  return network.driver === 'bridge' && !isDefaultBridge(network);
 }
 
 function toEndpoint({

@@ -22,9 +22,14 @@ export interface Publication {
 /** All the rules there are, as data. */
 export interface Rules {
   readonly table: string;
+  /** Whose table it is; empty for none. */
+  readonly note: string;
   readonly bridges: readonly BridgeRules[];
   readonly publications: readonly Publication[];
-  /** True when it was us who turned forwarding on: the host must not become a router for others. */
+  /**
+   * True when it was us who turned forwarding on: the host must not become a router between its wires. Bridges of others
+   * (virtual machines, another engine) have rules of their own.
+   */
   readonly dropForeignForwarding: boolean;
 }
 
@@ -61,7 +66,12 @@ export function renderRules(rules: Rules): string {
     elements(chosen.map(({ bridge }) => `${quoted(bridge)} . ${quoted(bridge)}`));
   return `table ip ${table}
 delete table ip ${table}
-table ip ${table} {
+table ip ${table} {${
+    rules.note === ''
+      ? ''
+      : `
+  comment "${rules.note}"`
+  }
   map published_any { type inet_proto . inet_service : ipv4_addr . inet_service;${elements(
     published.filter(({ binding }) => isWildcard(binding)).map(element),
   )} }
@@ -100,13 +110,18 @@ table ip ${table} {
   }
   chain forward {
     type filter hook forward priority filter; policy accept;
-    iifname != @bridges oifname != @bridges ${rules.dropForeignForwarding ? 'drop' : 'accept'}
+    iifname != @bridges oifname != @bridges ${rules.dropForeignForwarding ? 'goto foreign' : 'accept'}
     ct state established,related accept
     iifname . oifname @connected accept
     iifname @internal drop
     oifname @internal drop
     ct status dnat accept
     oifname @bridges drop
+  }
+  chain foreign {
+    meta iifkind "bridge" accept
+    meta oifkind "bridge" accept
+    drop
   }
 }
 `;

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -130,6 +130,10 @@ export class Sandbox {
       await once(child, 'exit');
     }
     removeNetworkNamespace(this.outside);
+    const namespaces = join(this.folder, 'netns');
+    for (const id of existsSync(namespaces) ? readdirSync(namespaces) : []) {
+      removeNetworkNamespace(join(namespaces, id));
+    }
     rmSync(this.folder, { recursive: true });
   }
 }
