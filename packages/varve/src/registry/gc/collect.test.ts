@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { digestHex, digestOf, mediaTypes } from '../../oci/index.ts';
+import { encode, imageManifest, indexManifest, startTestRegistry } from '../testing/index.ts';
+
+const now = { graceMs: 0 };
+
+test('keeps what images need and removes what nothing names', async (t) => {
+  const { call, registry, ...client } = bind(await startTestRegistry(t));
+  const kept = await client.pushImage('a', 'v1', 'kept');
+  const dropped = await client.pushImage('a', 'v2', 'dropped');
+  const loose = await client.pushBlob('a', Buffer.from('loose'));
+  await call('DELETE', `/v2/a/manifests/${dropped.digest}`);
+  const report = await registry.collectGarbage(now);
+  assert.equal(report.links, 3);
+  assert.equal(report.blobs.length, 3);
+  assert.ok(report.blobs.includes(loose.digest) && report.blobs.includes(dropped.layer.digest));
+  assert.equal((await call('GET', `/v2/a/blobs/${kept.layer.digest}`)).body.toString(), 'kept');
+  assert.equal((await call('HEAD', `/v2/a/blobs/${dropped.layer.digest}`)).status, 404);
+  assert.deepEqual((await registry.collectGarbage(now)).blobs, []);
+});
+
+test('leaves to one repository what another no longer needs', async (t) => {
+  const { call, registry, ...client } = bind(await startTestRegistry(t));
+  const image = await client.pushImage('a', 'v1', 'shared');
+  await client.pushBlob('b', Buffer.from('shared'));
+  const report = await registry.collectGarbage(now);
+  assert.deepEqual([report.links, report.blobs], [1, []]);
+  assert.equal((await call('HEAD', `/v2/b/blobs/${image.layer.digest}`)).status, 404);
+  assert.equal((await call('HEAD', `/v2/a/blobs/${image.layer.digest}`)).status, 200);
+});
+
+test('leaves young blobs to the push they are part of', async (t) => {
+  const { call, registry, ...client } = bind(await startTestRegistry(t));
+  const loose = await client.pushBlob('a', Buffer.from('loose'));
+  const report = await registry.collectGarbage({ graceMs: 60_000 });
+  assert.deepEqual(report.blobs, []);
+  assert.equal((await call('HEAD', `/v2/a/blobs/${loose.digest}`)).status, 200);
+});
+
+test('keeps untagged manifests unless asked, and then those that something leads to', async (t) => {
+  const { call, registry, ...client } = bind(await startTestRegistry(t));
+  const child = await client.pushImage('a', 'child', 'child');
+  const old = await client.pushImage('a', 'old', 'old');
+  const index = indexManifest([
+    { mediaType: mediaTypes.ociManifest, digest: child.digest, size: child.bytes.length },
+  ]);
+  await client.putManifest('a', 'all', index, mediaTypes.ociIndex);
+  const config = await client.pushBlob('a', Buffer.from('{}'));
+  const signature = (subject: typeof child) =>
+    encode(
+      imageManifest(config, [], {
+        subject: { mediaType: mediaTypes.ociManifest, digest: subject.digest, size: subject.bytes.length },
+      }),
+    );
+  const [kept, gone] = [signature(child), signature(old)];
+  for (const bytes of [kept, gone]) await client.putManifest('a', digestOf(bytes), bytes);
+  for (const tag of ['child', 'old']) await call('DELETE', `/v2/a/manifests/${tag}`);
+
+  assert.equal((await registry.collectGarbage(now)).manifests, 0);
+  assert.equal((await registry.collectGarbage({ ...now, untagged: true })).manifests, 2);
+  const found = async (digest: string) => (await call('HEAD', `/v2/a/manifests/${digest}`)).status;
+  assert.deepEqual([await found(child.digest), await found(digestOf(kept))], [200, 200]);
+  assert.deepEqual([await found(old.digest), await found(digestOf(gone))], [404, 404]);
+});
+
+test('removes bytes that a crash left without a record', async (t) => {
+  const { registry, root } = bind(await startTestRegistry(t));
+  const digest = digestOf('orphan');
+  const hex = digestHex(digest);
+  const folder = join(root, 'blobs', 'sha256', hex.slice(0, 2));
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, hex), 'orphan');
+  assert.deepEqual((await registry.collectGarbage({ graceMs: 60_000 })).blobs, []);
+  utimesSync(join(folder, hex), 1, 1);
+  const report = await registry.collectGarbage({ graceMs: 60_000 });
+  assert.deepEqual([report.blobs, report.bytes], [[digest], 6]);
+});
+
+test('takes nothing from a push that runs at the same time', async (t) => {
+  const { call, registry, ...client } = bind(await startTestRegistry(t));
+  let collecting = true;
+  const collector = (async () => {
+    // With a grace of a moment: what was pushed a moment ago and is named by nothing goes at once.
+    while (collecting) await registry.collectGarbage({ graceMs: 200, untagged: true });
+  })();
+  const pushers = [0, 1, 2].map(async (lane) => {
+    for (let round = 0; round < 15; round++) {
+      // The same layer again and again, dropped each time: it is deleted and written anew all the while.
+      const image = await client.pushImage(`a${lane}`, `v${round}`, `layer of round ${round % 3}`);
+      const answer = await call('GET', `/v2/a${lane}/blobs/${image.layer.digest}`);
+      assert.equal(digestOf(answer.body), image.layer.digest);
+      await call('DELETE', `/v2/a${lane}/manifests/${image.digest}`);
+    }
+  });
+  await Promise.all(pushers);
+  collecting = false;
+  await collector;
+  for (let lane = 0; lane < 3; lane++) {
+    const image = await client.pushImage(`a${lane}`, 'last', 'last');
+    await registry.collectGarbage(now);
+    const answer = await call('GET', `/v2/a${lane}/blobs/${image.layer.digest}`);
+    assert.equal(answer.body.toString(), 'last');
+  }
+});
+
+test('stops when told to', async (t) => {
+  const { registry } = bind(await startTestRegistry(t));
+  await assert.rejects(registry.collectGarbage({ signal: AbortSignal.abort() }), { code: 'CANCELLED' });
+});
+
+/** The client's methods as functions. */
+function bind(client: Awaited<ReturnType<typeof startTestRegistry>>) {
+  return {
+    registry: client.registry,
+    root: client.root,
+    call: client.call.bind(client),
+    pushBlob: client.pushBlob.bind(client),
+    pushImage: client.pushImage.bind(client),
+    putManifest: client.putManifest.bind(client),
+  };
+}
