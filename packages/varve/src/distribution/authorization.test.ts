@@ -160,6 +160,31 @@ test("passes on the realm's refusal", async () => {
   });
 });
 
+test('a cancelled request does not take the token from others who wait for it', async () => {
+  const asked = Promise.withResolvers<void>();
+  const go = Promise.withResolvers<void>();
+  await using realm = await serve(async (_request, response) => {
+    asked.resolve();
+    await go.promise;
+    json(response, 200, { token: 'good' });
+  });
+  await using registry = await guardedRegistry(
+    () => `http://${realm.host}/token`,
+    (token) => token === 'good',
+  );
+  await using client = clientFor();
+  const repository = client.repository(`${registry.host}/app`);
+  const controller = new AbortController();
+  const first = repository.getManifest('v1', { signal: controller.signal });
+  await asked.promise;
+  const second = repository.getManifest('v1');
+  controller.abort();
+  await assert.rejects(first, { kind: 'cancelled' });
+  go.resolve();
+  await second;
+  assert.equal(realm.seen.length, 1);
+});
+
 test('keeps the tokens of repositories and actions apart', async () => {
   await using realm = await serve((_request, response, url) =>
     json(response, 200, { token: url.searchParams.getAll('scope').join('|').replaceAll(' ', '') }),

@@ -1,4 +1,5 @@
 import { VarveError } from '../base/index.ts';
+import { abortable } from './abortable.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import type { Endpoint } from './endpoint.ts';
 import { isLoopback } from './insecure.ts';
@@ -85,26 +86,30 @@ export class Authorizer {
     const key = [realm.url.href, realm.service ?? '', ...scopes].join('\n');
     const kept = this.#tokens.get(key);
     if (kept) {
-      const token = await kept.catch(() => undefined);
-      if (token && performance.now() < token.expires) return token;
+      const token = await abortable(kept, signal);
+      if (performance.now() < token.expires) return token;
       if (this.#tokens.get(key) === kept) this.#tokens.delete(key);
     }
     // Another waiter may have asked meanwhile.
-    const running = this.#tokens.get(key);
-    if (running) return await running;
-    const insecure = this.#endpoint.insecure && isLoopback(realm.url.host);
-    const fetched = this.#service.fetch(realm, scopes, credentials, {
-      insecure: insecure || this.#allowsHttp(realm.url.host),
-      signal,
-    });
+    return await abortable(this.#tokens.get(key) ?? this.#fetch(key, realm, scopes, credentials), signal);
+  }
+
+  /** Asks once for all who wait; a failure is not kept. */
+  #fetch(
+    key: string,
+    realm: TokenRealm,
+    scopes: readonly Scope[],
+    credentials: RegistryCredentials | undefined,
+  ): Promise<Token> {
+    const insecure =
+      (this.#endpoint.insecure && isLoopback(realm.url.host)) || this.#allowsHttp(realm.url.host);
+    const fetched = this.#service.fetch(realm, scopes, credentials, { insecure });
     if (this.#tokens.size >= keptTokens) this.#tokens.clear();
     this.#tokens.set(key, fetched);
-    try {
-      return await fetched;
-    } catch (error) {
+    fetched.catch(() => {
       if (this.#tokens.get(key) === fetched) this.#tokens.delete(key);
-      throw error;
-    }
+    });
+    return fetched;
   }
 
   #realm(challenge: Challenge, from: URL): TokenRealm {

@@ -1,4 +1,5 @@
 import type { VarveError } from '../base/index.ts';
+import { abortable } from './abortable.ts';
 import { isProtocolError } from './failures.ts';
 import { isLoopback } from './insecure.ts';
 import type { HttpAnswer, Transport } from './transport.ts';
@@ -64,18 +65,5 @@ export class Endpoint {
     await answer.discard();
     onAnswer(answer);
     return base;
-  }
-}
-
-async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return await promise;
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = (): void => aborted.reject(signal.reason);
-  signal.addEventListener('abort', onAbort);
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-    aborted.promise.catch(() => undefined);
   }
 }

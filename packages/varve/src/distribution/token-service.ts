@@ -69,7 +69,7 @@ export class TokenService {
     realm: TokenRealm,
     scopes: readonly string[],
     credentials: RegistryCredentials | undefined,
-    options: { readonly insecure: boolean; readonly signal?: AbortSignal | undefined },
+    options: { readonly insecure: boolean },
   ): Promise<Token> {
     const identity = credentials?.identityToken;
     if (identity !== undefined && identity !== '') {
@@ -86,7 +86,7 @@ export class TokenService {
     realm: TokenRealm,
     scopes: readonly string[],
     credentials: RegistryCredentials | undefined,
-    options: { readonly insecure: boolean; readonly signal?: AbortSignal | undefined },
+    options: { readonly insecure: boolean },
   ): Promise<HttpAnswer> {
     const url = new URL(realm.url);
     if (realm.service !== undefined) url.searchParams.set('service', realm.service);
@@ -101,7 +101,7 @@ export class TokenService {
     realm: TokenRealm,
     scopes: readonly string[],
     identityToken: string,
-    options: { readonly insecure: boolean; readonly signal?: AbortSignal | undefined },
+    options: { readonly insecure: boolean },
   ): Promise<HttpAnswer> {
     const form = new URLSearchParams({
       grant_type: 'refresh_token',
