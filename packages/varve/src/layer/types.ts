@@ -37,6 +37,11 @@ export interface ApplyResult {
   /** Sum of the sizes of the files' contents, hard links once: what Docker calls the layer's size. */
   readonly size: number;
   readonly entries: number;
+  /**
+   * Folders made for what is in them, without an entry of their own (some are gone again): what they look like is for
+   * the layers below to say. Relative, one character a byte (latin1), parents first.
+   */
+  readonly impliedFolders: readonly string[];
 }
 
 /** Where a new layer's content comes from. */

@@ -52,7 +52,13 @@ export function applyLayerSync(
     }
     reader.finish();
     extractor.finish();
-    return { diffId: digester.digest(), tarSize, size: extractor.size, entries: reader.entries };
+    return {
+      diffId: digester.digest(),
+      tarSize,
+      size: extractor.size,
+      entries: reader.entries,
+      impliedFolders: extractor.impliedFolders,
+    };
   } finally {
     closeSync(fd);
   }

@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, openSync, readlinkSync } from 'node:fs';
 import {
   check,
   close,
@@ -32,6 +32,7 @@ export class ConfinedRoot implements Disposable {
   readonly fd: number;
   #path: BytePath | undefined;
   #folder = -1;
+  readonly #made = new Set<string>();
 
   /** @throws a system error when `root` is no folder. */
   constructor(root: string) {
@@ -93,7 +94,7 @@ export class ConfinedRoot implements Disposable {
    */
   resolve(path: BytePath): BytePath {
     const done: string[] = [];
-    const parts = path.split('/').reverse();
+    const parts = path.split('/').toReversed();
     for (let links = 0; parts.length > 0; ) {
       const part = parts.pop() as string;
       if (part === '' || part === '.') continue;
@@ -109,7 +110,7 @@ export class ConfinedRoot implements Disposable {
       if (++links > maxLinks) throw layerError('TAR_NOT_A_FOLDER', 'too many links', pathBytes(path));
       const text = target.toString('latin1');
       if (text.startsWith('/')) done.length = 0;
-      parts.push(...text.split('/').reverse());
+      parts.push(...text.split('/').toReversed());
     }
     return done.join('/');
   }
@@ -120,6 +121,17 @@ export class ConfinedRoot implements Disposable {
     const target = readlinkat(fd, pathBytes(base));
     if (fd !== this.fd) close(fd);
     return typeof target === 'number' ? undefined : target;
+  }
+
+  /** Paths of the folders that {@link ConfinedRoot.makeFolder} made, relative to the root, parents first. */
+  get made(): BytePath[] {
+    const start = realPath(this.fd).length + 1;
+    return Array.from(this.#made, (path) => path.slice(start)).sort();
+  }
+
+  /** An open folder got an entry of its own after all. */
+  wasGiven(fd: number): void {
+    if (this.#made.size > 0) this.#made.delete(realPath(fd));
   }
 
   [Symbol.dispose](): void {
@@ -145,6 +157,10 @@ function makeInside(dirfd: number, base: Buffer, path: BytePath): number {
     close(dirfd);
     throw error;
   }
+}
+
+function realPath(fd: number): string {
+  return readlinkSync(`/proc/self/fd/${fd}`, 'latin1');
 }
 
 /**

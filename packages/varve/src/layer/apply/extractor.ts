@@ -81,6 +81,11 @@ export class Extractor implements TarHandler, Disposable {
     return this.#size;
   }
 
+  /** Folders made without an entry of their own, parents first. */
+  get impliedFolders(): BytePath[] {
+    return this.#root.made;
+  }
+
   entry(entry: TarEntry): void {
     if (this.#stale) this.#forget();
     const cleaned = cleanPath(entry.name);
@@ -131,7 +136,7 @@ export class Extractor implements TarHandler, Disposable {
 
   /** Sets what had to wait for the end: times and default ACLs of folders, the deepest last entries first. */
   finish(): void {
-    for (const [path, { atime, mtime, acl }] of [...this.#folders].reverse()) {
+    for (const [path, { atime, mtime, acl }] of [...this.#folders].toReversed()) {
       const { parent, base } = splitPath(path);
       const folder = path === '' ? this.#root.fd : this.#root.folder(parent);
       if (folder < 0) continue;
@@ -286,6 +291,7 @@ export class Extractor implements TarHandler, Disposable {
     }
     const fd = check(openat(folder, base, constants.O_RDONLY | constants.O_DIRECTORY), 'openat', entry.name);
     try {
+      this.#root.wasGiven(fd);
       const owner = this.#owner(entry);
       check(fchown(fd, owner.uid, owner.gid), 'fchown', entry.name);
       check(fchmod(fd, entry.mode), 'fchmod', entry.name);

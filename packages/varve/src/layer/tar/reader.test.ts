@@ -187,7 +187,7 @@ test('agrees with tar-stream on names, types, sizes and content of a real tree',
   const type: Record<string, string> = { hardlink: 'link' };
   const ours = readAll(data).map(
     ({ entry, content }) =>
-      `${type[entry.type] ?? entry.type} ${entry.name} ${entry.linkName.toString()} ${entry.mode.toString(8)} ${entry.uid} ${content.length}`,
+      `${type[entry.type] ?? entry.type} ${entry.name.toString()} ${entry.linkName.toString()} ${entry.mode.toString(8)} ${entry.uid} ${content.length}`,
   );
   assert.deepEqual(ours, theirs);
 });
@@ -337,4 +337,40 @@ test('reads a header whose checksum was computed with signed bytes', () => {
   for (let i = 0; i < 512; i++) if (i < 148 || i >= 156) sum += header.readInt8(i);
   header.write(sum.toString(8).padStart(6, '0'), 148, 'latin1');
   assert.equal(readAll(Buffer.concat([header, encodeEnd()]))[0]?.entry.name.toString('latin1'), 'a\xff');
+});
+
+test('whatever is done to an archive, it is read or refused, never anything else', () => {
+  using root = new TemporaryFolder();
+  makeTree(root);
+  const samples = ['pax', 'gnu'].map((format) => {
+    const path = root.join(`${format}.tar`);
+    execFileSync('tar', ['-cf', path, `--format=${format}`, '--sparse', '--xattrs', '-C', root.path, 't']);
+    return readFileSync(path);
+  });
+  let seed = 42;
+  const random = (below: number): number => {
+    seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
+    return seed % below;
+  };
+  let refused = 0;
+  for (let round = 0; round < 600; round++) {
+    const data = Buffer.from(samples[round % 2] as Buffer);
+    const headers = data.length / 512;
+    for (let i = 0; i <= random(4); i++) {
+      const block = random(headers) * 512;
+      data[block + random(512)] = random(256);
+      // With a right checksum the damage reaches the parser.
+      if (random(3) > 0) writeChecksum(data.subarray(block, block + 512));
+    }
+    const cut = random(5) === 0 ? data.subarray(0, random(data.length)) : data;
+    const reader = new TarReader({ entry: () => undefined });
+    try {
+      reader.feed(cut);
+      reader.finish();
+    } catch (error) {
+      refused++;
+      assert.match(String((error as { code?: string }).code), /^TAR_/, String(error));
+    }
+  }
+  assert.ok(refused > 50, `${refused} refused`);
 });

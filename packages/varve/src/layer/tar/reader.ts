@@ -34,6 +34,14 @@ const maxExtendedHeaders = 32;
 /** Largest uid or gid; the one above means "leave as it is" to chown(2). */
 const maxId = 0xffff_fffe;
 
+const extensionFlags: ReadonlySet<number> = new Set([
+  typeFlags.pax,
+  typeFlags.sunPax,
+  typeFlags.globalPax,
+  typeFlags.gnuLongName,
+  typeFlags.gnuLongLink,
+]);
+
 type State = 'header' | 'extension' | 'old-sparse' | 'sparse-map' | 'data' | 'padding' | 'ended';
 
 /**
@@ -130,19 +138,9 @@ export class TarReader {
   }
 
   #takeBlock(block: Buffer): void {
-    switch (this.#state) {
-      case 'header':
-        this.#takeHeader(block);
-        break;
-      case 'old-sparse':
-        if (!readOldSparse(block, 0, 21, this.#oldSparse)) this.#startEntry();
-        break;
-      case 'sparse-map':
-        this.#takeMap(block);
-        break;
-      default:
-        break;
-    }
+    if (this.#state === 'header') this.#takeHeader(block);
+    else if (this.#state === 'sparse-map') this.#takeMap(block);
+    else if (!readOldSparse(block, 0, 21, this.#oldSparse)) this.#startEntry();
     this.#advance();
   }
 
@@ -162,16 +160,9 @@ export class TarReader {
     const raw = parseHeader(block);
     if (this.#extensions === 0) this.#headerOffset = at;
     this.#raw = raw;
-    switch (raw.typeFlag) {
-      case typeFlags.pax:
-      case typeFlags.sunPax:
-      case typeFlags.globalPax:
-      case typeFlags.gnuLongName:
-      case typeFlags.gnuLongLink:
-        this.#startExtension(raw);
-        return;
-      default:
-        break;
+    if (extensionFlags.has(raw.typeFlag)) {
+      this.#startExtension(raw);
+      return;
     }
     this.#extensions = 0;
     this.#fields = this.#extended.take();
@@ -326,20 +317,14 @@ export class TarReader {
 
   #endExtension(): void {
     const data = this.#extension;
-    switch (this.#raw?.typeFlag) {
-      case typeFlags.globalPax:
-        this.#extended.addGlobal(data);
-        this.#extensions = this.#extended.pending ? this.#extensions : 0;
-        break;
-      case typeFlags.gnuLongName:
-        this.#extended.addLong('name', data);
-        break;
-      case typeFlags.gnuLongLink:
-        this.#extended.addLong('link', data);
-        break;
-      default:
-        this.#extended.addLocal(data);
-    }
+    const flag = this.#raw?.typeFlag;
+    if (flag === typeFlags.gnuLongName) this.#extended.addLong('name', data);
+    else if (flag === typeFlags.gnuLongLink) this.#extended.addLong('link', data);
+    else if (flag === typeFlags.globalPax) {
+      this.#extended.addGlobal(data);
+      // It is no part of the next entry.
+      if (!this.#extended.pending) this.#extensions = 0;
+    } else this.#extended.addLocal(data);
   }
 }
 

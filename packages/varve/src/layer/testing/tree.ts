@@ -49,7 +49,7 @@ export function describeTree(root: string, options: DescribeOptions = {}): strin
     if (typeof entries === 'number') throw new Error(`getdents64 ${path}: ${entries}`);
     for (const { name } of entries.sort((a, b) => a.name.compare(b.name))) {
       const stat = statAt(fd, name);
-      if (typeof stat === 'number') throw new Error(`statx ${name}: ${stat}`);
+      if (typeof stat === 'number') throw new Error(`statx ${name.toString()}: ${stat}`);
       const text = name.toString('latin1');
       const full = join(path, text);
       const label = `${shown}${JSON.stringify(text).slice(1, -1)}`;
@@ -98,7 +98,7 @@ function describe(
   for (const name of names.map((bytes) => bytes.toString('latin1')).sort()) {
     if (options.ignoreXattrs?.test(name)) continue;
     const value = getXattr(path, Buffer.from(name, 'latin1'));
-    parts.push(`${name}=${value instanceof Buffer ? value.toString('hex') : value}`);
+    parts.push(`${name}=${value instanceof Buffer ? value.toString('hex') : 'unreadable'}`);
   }
   return parts.join(' ');
 }
