@@ -29,7 +29,8 @@ export async function findTail(
   let start = end;
   if (count === 0) return end;
   for (let index = files.length - 1; index >= 0; index--) {
-    for await (const { offset, line } of readLinesBackwards((files[index] as LogFile).path)) {
+    const { handle, size } = files[index] as LogFile;
+    for await (const { offset, line } of readLinesBackwards(handle, size)) {
       const entry = parseLogEntry(line);
       if (entry === undefined) continue;
       if (entry.complete && matches(entry)) {

@@ -1,8 +1,7 @@
 import { type FSWatcher, watch } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { throwIfAborted } from '../base/index.ts';
-import { type LogFile, listLogFiles, readLines } from './log-files.ts';
+import { type LogFile, openLogFiles, openNextLogFile, readLines } from './log-files.ts';
 import { type JoinedLine, type LogEntry, LineJoiner, parseLogEntry, timestampOf } from './log-line.ts';
 import { findTail } from './log-tail.ts';
 import type { LogLine, LogQuery } from './types.ts';
@@ -65,57 +64,71 @@ class ChangeSignal implements Disposable {
   }
 }
 
-/** The file that continues the one with `inode`: found by inode, since rotation renames under a reader's feet. */
-function nextFile(path: string, inode: number): LogFile | undefined {
-  const files = listLogFiles(path);
-  const at = files.findIndex((file) => file.inode === inode);
-  // Not found: it was rotated out while being read; go on with the oldest that is left.
-  return at < 0 ? files[0] : files[at + 1];
+/** Entries of one file from an offset on up to its present end; returns where the next would start. */
+async function* readEntries(
+  file: LogFile,
+  from: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<LogEntry, number, void> {
+  let next = from;
+  for await (const { offset, line } of readLines(file.handle, from)) {
+    throwIfAborted(signal);
+    next = offset + line.length + 1;
+    const entry = parseLogEntry(line);
+    if (entry !== undefined) yield entry;
+  }
+  return next;
 }
 
-/** Entries of all files from a start on; with `follow`, those yet to come, until the writer has ended. */
-async function* readEntries(
+/** Entries that are written from now on, after `offset` of the newest file, until the writer has ended. */
+async function* followEntries(
+  source: LogSource,
+  newest: LogFile | undefined,
+  from: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<LogEntry, void, void> {
+  using changes = new ChangeSignal(source, signal);
+  let file = newest;
+  let offset = from;
+  const opened: LogFile[] = [];
+  try {
+    for (;;) {
+      // Asked before reading: what was written before the end is then surely read.
+      const finished = source.finished();
+      if (file !== undefined) offset = yield* readEntries(file, offset, signal);
+      const next = await openNextLogFile(source.path, file?.inode);
+      if (next !== undefined) {
+        opened.push(next);
+        // The writer went on in the renamed file until it opened this one: only now has it its last line.
+        if (file !== undefined) yield* readEntries(file, offset, signal);
+        file = next;
+        offset = 0;
+        continue;
+      }
+      if (finished) return;
+      throwIfAborted(signal);
+      await changes.next();
+      throwIfAborted(signal);
+    }
+  } finally {
+    for (const { handle } of opened) await handle.close();
+  }
+}
+
+/** Entries of the files from a start on and, with `follow`, those yet to come. */
+async function* selectEntries(
   source: LogSource,
   files: readonly LogFile[],
   start: { readonly fileIndex: number; readonly offset: number },
   query: LogQuery,
 ): AsyncGenerator<LogEntry, void, void> {
-  using changes = query.follow && !source.finished() ? new ChangeSignal(source, query.signal) : undefined;
-  let file: LogFile | undefined = files[start.fileIndex];
-  let offset = start.offset;
-  let handle: FileHandle | undefined;
-  try {
-    for (;;) {
-      // Asked before reading: what was written before the end is then surely read.
-      const finished = source.finished();
-      if (file !== undefined) {
-        handle ??= await open(file.path, 'r').catch(() => undefined);
-        if (handle !== undefined) {
-          for await (const { offset: at, line } of readLines(handle, offset)) {
-            throwIfAborted(query.signal);
-            offset = at + line.length + 1;
-            const entry = parseLogEntry(line);
-            if (entry !== undefined) yield entry;
-          }
-        }
-      }
-      const next: LogFile | undefined =
-        file === undefined ? listLogFiles(source.path)[0] : nextFile(source.path, file.inode);
-      if (next !== undefined && next.inode !== file?.inode) {
-        await handle?.close();
-        handle = undefined;
-        file = next;
-        offset = 0;
-        continue;
-      }
-      if (changes === undefined || finished) return;
-      throwIfAborted(query.signal);
-      await changes.next();
-      throwIfAborted(query.signal);
-    }
-  } finally {
-    await handle?.close();
+  let { offset } = start;
+  for (const [index, file] of files.entries()) {
+    if (index < start.fileIndex) continue;
+    const from = index === start.fileIndex ? start.offset : 0;
+    offset = yield* readEntries(file, from, query.signal);
   }
+  if (query.follow) yield* followEntries(source, files.at(-1), offset, query.signal);
 }
 
 /**
@@ -130,32 +143,36 @@ export async function* queryLogs(source: LogSource, query: LogQuery): AsyncGener
     (line.stream === 1 ? (query.stdout ?? true) : (query.stderr ?? true)) &&
     (since === undefined || line.timestamp >= since) &&
     (until === undefined || line.timestamp <= until);
-  const all = listLogFiles(source.path);
-  // A file last written before `since` holds nothing of interest.
-  const files = all.filter(
-    (file, index) =>
-      index === all.length - 1 || query.since === undefined || file.mtimeMs / 1000 >= query.since,
-  );
-  const start =
-    query.tail === undefined || query.tail < 0
-      ? { fileIndex: 0, offset: 0, skip: 0 }
-      : await findTail(files, query.tail, wanted);
-  const joiner = new LineJoiner();
-  let { skip } = start;
-  const accept = (line: JoinedLine | undefined): line is JoinedLine => {
-    if (line === undefined || !wanted(line)) return false;
-    if (skip === 0) return true;
-    if (line.complete) skip--;
-    return false;
-  };
-  for await (const entry of readEntries(source, files, start, query)) {
-    // Lines come in the order of their times but for jumps of the clock; so only a follower may stop early.
-    if (until !== undefined && query.follow && entry.timestamp > until) return;
-    const line = joiner.push(entry);
-    if (accept(line)) yield { stream: line.stream, timestamp: line.timestamp, data: line.data };
-  }
-  if (!source.finished()) return;
-  for (const line of joiner.flush()) {
-    if (accept(line)) yield { stream: line.stream, timestamp: line.timestamp, data: line.data };
+  const all = await openLogFiles(source.path);
+  try {
+    // A file last written before `since` holds nothing of interest.
+    const files = all.filter(
+      (file, index) =>
+        index === all.length - 1 || query.since === undefined || file.mtimeMs / 1000 >= query.since,
+    );
+    const start =
+      query.tail === undefined || query.tail < 0
+        ? { fileIndex: 0, offset: 0, skip: 0 }
+        : await findTail(files, query.tail, wanted);
+    const joiner = new LineJoiner();
+    let { skip } = start;
+    const accept = (line: JoinedLine | undefined): line is JoinedLine => {
+      if (line === undefined || !wanted(line)) return false;
+      if (skip === 0) return true;
+      if (line.complete) skip--;
+      return false;
+    };
+    for await (const entry of selectEntries(source, files, start, query)) {
+      // Lines come in the order of their times but for jumps of the clock; so only a follower may stop early.
+      if (until !== undefined && query.follow && entry.timestamp > until) return;
+      const line = joiner.push(entry);
+      if (accept(line)) yield { stream: line.stream, timestamp: line.timestamp, data: line.data };
+    }
+    if (!source.finished()) return;
+    for (const line of joiner.flush()) {
+      if (accept(line)) yield { stream: line.stream, timestamp: line.timestamp, data: line.data };
+    }
+  } finally {
+    for (const { handle } of all) await handle.close();
   }
 }
