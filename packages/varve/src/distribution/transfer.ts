@@ -27,40 +27,54 @@ export async function downloadBlob(
   store: ContentStore,
   options: DownloadOptions = {},
 ): Promise<void> {
-  const policy = { ...defaultRetry, ...options.retry };
   const { signal } = options;
-  let attempt = 1;
-  let begun = false;
-  for (let tries = 1; store.stat(descriptor.digest) === undefined; tries++) {
-    throwIfAborted(signal);
-    const ingest = await store.ingest(descriptor.digest, descriptor, signal === undefined ? {} : { signal });
-    const before = ingest.offset;
+  const { digest } = descriptor;
+  const policy = { ...defaultRetry, ...options.retry };
+  for (let starts = 1; store.stat(digest) === undefined; starts++) {
+    const ingest = await store.ingest(digest, descriptor, signal === undefined ? {} : { signal });
+    const seen = { resumed: ingest.offset > 0 };
     try {
-      if (store.stat(descriptor.digest) !== undefined) return await ingest.abort();
-      await fetchRest(repository, descriptor, ingest, options);
+      if (store.stat(digest) !== undefined) return await ingest.abort();
+      await fetchAll(repository, descriptor, ingest, options, policy, seen);
       return;
     } catch (error) {
-      const gained = ingest.offset > before;
       // Bytes that are known to be wrong are no use to a later try.
-      await (isKind(error, 'data-loss') ? ingest.abort() : ingest.close());
+      const damaged = isKind(error, 'data-loss');
+      await (damaged ? ingest.abort() : ingest.close());
       throwIfAborted(signal);
-      begun ||= gained;
-      if (!(canRepeat(error, before) || (begun && isInterruption(error)))) throw error;
-      attempt = gained && isTransient(error) ? 1 : attempt + 1;
-      if (attempt > policy.attempts || tries >= tryLimit) throw error;
-      const wait = retryDelay(policy, Math.max(attempt, 2), error);
-      options.onRetry?.(Math.ceil(wait / 1000));
-      await pause(wait, signal);
+      // Damage is worth another start when it may stem from joining parts.
+      if (!(damaged && seen.resumed) || starts >= policy.attempts) throw error;
     }
   }
 }
 
-/** Damage is worth a second try when it may stem from the part that was here before. */
-function canRepeat(error: unknown, resumedAt: number): boolean {
-  if (isTransient(error)) return true;
-  return (
-    VarveError.is(error) && (error.kind === 'data-loss' || error.code === 'RANGE_INVALID') && resumedAt > 0
-  );
+/** Fetches until all is here; `seen.resumed` tells afterwards whether the blob was put together from parts. */
+async function fetchAll(
+  repository: RemoteRepository,
+  descriptor: Descriptor,
+  ingest: Ingest,
+  options: DownloadOptions,
+  policy: RetryPolicy,
+  seen: { resumed: boolean },
+): Promise<void> {
+  let attempt = 1;
+  for (let tries = 1; ; tries++) {
+    const before = ingest.offset;
+    try {
+      await fetchRest(repository, descriptor, ingest, options);
+      return;
+    } catch (error) {
+      throwIfAborted(options.signal);
+      const gained = ingest.offset > before;
+      if (!(isTransient(error) || (ingest.offset > 0 && isInterruption(error)))) throw error;
+      attempt = gained ? 1 : attempt + 1;
+      if (attempt > policy.attempts || tries >= tryLimit) throw error;
+      const wait = retryDelay(policy, Math.max(attempt, 2), error);
+      options.onRetry?.(Math.ceil(wait / 1000));
+      await pause(wait, options.signal);
+      seen.resumed = ingest.offset > 0;
+    }
+  }
 }
 
 async function fetchRest(
