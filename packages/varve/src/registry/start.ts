@@ -69,6 +69,9 @@ export async function startRegistry(
       logger,
       accessLog: !config.log.accesslog.disabled,
       readOnly: config.storage.maintenance.readonly.enabled,
+      crossOriginWrites: Object.keys(config.http.headers).some(
+        (name) => name.toLowerCase() === 'access-control-allow-origin',
+      ),
       commonHeaders: commonHeaders(config),
     },
     {

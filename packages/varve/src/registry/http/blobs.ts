@@ -1,3 +1,4 @@
+import { isKind, VarveError } from '../../base/index.ts';
 import { RegistryError } from '../errors.ts';
 import { checkDigest } from '../names.ts';
 import { matchesEtag, parseRange } from './ranges.ts';
@@ -43,11 +44,19 @@ export const getBlob: Handler = async (exchange, { metadata, storage, recentlyUs
   const status = range ? 206 : 200;
   if (range) headers.push('Content-Range', `bytes ${start}-${end - 1}/${blob.size}`);
   if (end === start) return exchange.send(status, headers, '');
-  const source = await storage.read(digest, { start, end });
+  const source = await storage.read(digest, { start, end }).catch((cause: unknown) => {
+    // The records say that it is here: whoever runs the registry has to know (the log does, for the cause).
+    if (isKind(cause, 'not-found')) throw new RegistryError('BLOB_UNKNOWN', { detail: { digest }, cause });
+    throw cause;
+  });
   if (end - start > smallBytes) return await exchange.stream(status, headers, end - start, source);
   const chunks: Buffer[] = [];
   for await (const chunk of source) chunks.push(chunk as Buffer);
-  exchange.send(status, headers, Buffer.concat(chunks));
+  const bytes = Buffer.concat(chunks);
+  if (bytes.length !== end - start) {
+    throw new VarveError('data-loss', 'SIZE_MISMATCH', `storage has ${bytes.length} bytes of ${end - start}`);
+  }
+  exchange.send(status, headers, bytes);
 };
 
 /** Takes a blob out of a repository. spec.md#deleting-blobs. */

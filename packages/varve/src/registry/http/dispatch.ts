@@ -15,6 +15,11 @@ export interface DispatchParts {
   readonly logger: Logger;
   readonly accessLog: boolean;
   readonly readOnly: boolean;
+  /**
+   * Whether a page in a browser may write. A browser sends Origin with every write and no other client does; without
+   * this check any web page could push to the open registry of whoever looks at it.
+   */
+  readonly crossOriginWrites: boolean;
   readonly commonHeaders: HeaderList;
 }
 
@@ -47,15 +52,17 @@ export async function dispatch(
     });
   let exchange: Exchange | undefined;
   let failure: RegistryError | undefined;
+  let gone = false;
   try {
     exchange = open(await parts.access.identify(request.headers));
     await answer(parts, exchange, route);
   } catch (error) {
     failure = RegistryError.from(error);
+    gone = isHangUp(error);
     exchange ??= open({ name: undefined });
     sendFailure(exchange, failure);
   }
-  logRequest(parts, exchange, { url, remote, failure, milliseconds: performance.now() - startedAt });
+  logRequest(parts, exchange, { url, remote, failure, gone, milliseconds: performance.now() - startedAt });
 }
 
 async function answer(parts: DispatchParts, exchange: Exchange, route: Route | undefined): Promise<void> {
@@ -65,6 +72,11 @@ async function answer(parts: DispatchParts, exchange: Exchange, route: Route | u
   const operation = findOperation(route, exchange.request.method ?? '');
   if (route.kind !== 'base' && route.kind !== 'catalog') checkRepositoryName(route.name);
   await exchange.require(resourceOf(route), operation.action);
+  if (operation.writes && !parts.crossOriginWrites && exchange.header('origin') !== undefined) {
+    throw new RegistryError('DENIED', {
+      message: 'writes from web pages are off (http.headers, Access-Control-Allow-Origin)',
+    });
+  }
   if (operation.writes && parts.readOnly) {
     throw new RegistryError('UNSUPPORTED', { message: 'the registry is read-only' });
   }
@@ -115,6 +127,13 @@ function sendFailure(exchange: Exchange, failure: RegistryError): void {
   );
 }
 
+const hangUpCodes: ReadonlySet<unknown> = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE']);
+
+/** Whether an error says only that the client's connection ended. */
+function isHangUp(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && hangUpCodes.has(error.code);
+}
+
 function logRequest(
   { logger, accessLog }: DispatchParts,
   exchange: Exchange,
@@ -122,15 +141,17 @@ function logRequest(
     readonly url: string;
     readonly remote: string | undefined;
     readonly failure: RegistryError | undefined;
+    /** The client hung up. */
+    readonly gone: boolean;
     readonly milliseconds: number;
   },
 ): void {
   const { request, response } = exchange;
-  const { failure } = facts;
-  const gone =
-    failure !== undefined && (request.destroyed || response.destroyed) && !response.writableFinished;
-  const status = gone ? 499 : response.statusCode;
-  if (failure && failure.status >= 500 && !gone) {
+  const { failure, gone } = facts;
+  // 499 as nginx says it: nobody was there to be answered.
+  const status = response.headersSent ? response.statusCode : 499;
+  // A failure with a cause is one of ours or of the system, also where the client is told 404.
+  if (failure && !gone && (failure.status >= 500 || failure.cause !== undefined)) {
     logger.error({ err: failure.cause ?? failure, method: request.method, url: facts.url }, 'request failed');
   }
   if (!accessLog) return;

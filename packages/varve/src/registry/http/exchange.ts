@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { VarveError } from '../../base/index.ts';
 import type { Action, Identity, Resource } from '../auth/access-control.ts';
 import type { RegistryError } from '../errors.ts';
 import type { Route } from './router.ts';
@@ -104,12 +105,21 @@ export class Exchange {
     response.end(content);
   }
 
-  /** Answers with a stream, and waits until it is sent. */
+  /**
+   * Answers with a stream of `length` bytes, and waits until it is sent.
+   * @throws VarveError `data-loss` when the source has fewer; the connection is then cut, since the head is out.
+   */
   async stream(status: number, headers: HeaderList, length: number, source: Readable): Promise<void> {
     const { response } = this;
     response.writeHead(status, [...this.#commonHeaders, ...headers, 'Content-Length', String(length)]);
-    this.sentBytes = length;
-    await pipeline(source, response);
+    source.on('data', (chunk: Uint8Array) => {
+      this.sentBytes += chunk.length;
+    });
+    await pipeline(source, response, { end: false });
+    if (this.sentBytes !== length) {
+      throw new VarveError('data-loss', 'SIZE_MISMATCH', `storage has ${this.sentBytes} bytes of ${length}`);
+    }
+    response.end();
   }
 
   #hasUnreadBody(): boolean {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { rmSync, truncateSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
 import { pino } from 'pino';
@@ -271,4 +273,46 @@ test('asks access control once, with what the request would do', async (t) => {
   const ann = await registry.call('GET', '/v2/_catalog', { headers: { Authorization: 'ann' } });
   assert.equal(ann.status, 200);
   assert.deepEqual(asked, ['registry:base:pull', 'repository:a/b:push', 'registry:catalog:list']);
+});
+
+test('takes no writes from web pages unless they are invited', async (t) => {
+  const headers = { Origin: 'https://example.com' };
+  const closed = await startTestRegistry(t);
+  const refused = await closed.call('POST', '/v2/a/blobs/uploads/', { headers });
+  assert.deepEqual([refused.status, refused.codes()], [403, ['DENIED']]);
+  assert.equal((await closed.call('GET', '/v2/', { headers })).status, 200);
+  const open = await startTestRegistry(t, {
+    http: { headers: { 'Access-Control-Allow-Origin': ['https://example.com'] } },
+  });
+  const taken = await open.call('POST', '/v2/a/blobs/uploads/', { headers });
+  assert.equal(taken.status, 202);
+  assert.equal(taken.headers['access-control-allow-origin'], 'https://example.com');
+});
+
+test('cuts the answer short, and says so in the log, when storage lost bytes', async (t) => {
+  const lines: string[] = [];
+  const sink = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      lines.push(chunk.toString());
+      done();
+    },
+  });
+  const registry = await startTestRegistry(t, {}, { logger: pino({}, sink) });
+  for (const size of [100, 100_000]) {
+    const { digest } = await registry.pushBlob('a', randomBytes(size));
+    const hex = digest.slice(7);
+    const path = join(registry.root, 'blobs', 'sha256', hex.slice(0, 2), hex);
+    truncateSync(path, size / 2);
+    await assert.rejects(async () => {
+      const answer = await registry.call('GET', `/v2/a/blobs/${digest}`);
+      assert.equal(answer.status, 200);
+    });
+    await eventually(
+      () => lines.join('').includes(`storage has ${size / 2} bytes of ${size}`),
+      'the loss is logged',
+    );
+    rmSync(path);
+    const gone = await registry.call('GET', `/v2/a/blobs/${digest}`);
+    assert.deepEqual([gone.status, gone.codes()], [404, ['BLOB_UNKNOWN']]);
+  }
 });

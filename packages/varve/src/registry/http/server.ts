@@ -26,6 +26,10 @@ export class HttpServer {
   readonly #parts: DispatchParts;
   readonly #limits: ServerLimits;
   readonly #running = new Set<Promise<void>>();
+  readonly #exchanges = new Map<
+    Socket,
+    { readonly request: IncomingMessage; readonly response: ServerResponse }
+  >();
   #draining = false;
 
   constructor(parts: DispatchParts, limits: ServerLimits) {
@@ -44,6 +48,7 @@ export class HttpServer {
     );
     this.#server.maxConnections = limits.maxConnections;
     this.#server.setTimeout(limits.idleTimeoutMs);
+    this.#server.on('timeout', (socket: Socket) => this.#onIdle(socket));
     this.#server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) =>
       this.#handle(request, response, true),
     );
@@ -94,12 +99,26 @@ export class HttpServer {
       refuseBusy(this.#parts, response);
       return;
     }
+    const { socket } = request;
+    const exchange = { request, response };
+    this.#exchanges.set(socket, exchange);
     const work = dispatch(this.#parts, request, response, awaitsContinue).finally(() => {
       this.#running.delete(work);
+      if (this.#exchanges.get(socket) === exchange) this.#exchanges.delete(socket);
       // A connection that was busy when the drain began is idle only now.
       if (this.#draining) setImmediate(() => this.#server.closeIdleConnections());
     });
     this.#running.add(work);
+  }
+
+  /** Nothing moved: close, unless it is the server that is at work (the fsync of a large blob takes its time). */
+  #onIdle(socket: Socket): void {
+    const exchange = this.#exchanges.get(socket);
+    if (exchange?.request.complete && !exchange.response.headersSent) {
+      socket.setTimeout(this.#limits.idleTimeoutMs);
+    } else {
+      socket.destroy();
+    }
   }
 }
 

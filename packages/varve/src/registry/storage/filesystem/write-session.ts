@@ -5,6 +5,9 @@ import type { Digest } from '../../../oci/index.ts';
 import type { WriteSession } from '../types.ts';
 import { PendingWrites } from './pending-writes.ts';
 
+// A large upload goes to disk while it arrives; otherwise its end would wait for all of it, and memory fill with it.
+const flushBytes = 64 * 1024 * 1024;
+
 /** Where one upload lives, and where its blob goes. */
 export interface UploadPaths {
   readonly data: string;
@@ -29,6 +32,9 @@ export class FileWriteSession implements WriteSession {
   readonly #paths: UploadPaths;
   #offset: number;
   #file: FileHandle | undefined;
+  #flushedTo = 0;
+  #flushing: Promise<void> | undefined;
+  #flushFailure: { readonly error: unknown } | undefined;
 
   constructor(id: string, note: string, paths: UploadPaths, offset: number) {
     this.id = id;
@@ -69,6 +75,8 @@ export class FileWriteSession implements WriteSession {
 
   async commit(digest: Digest): Promise<void> {
     const file = await this.#open();
+    await this.#flushing;
+    if (this.#flushFailure) throw this.#flushFailure.error;
     await file.datasync();
     await this.close();
     const target = this.#paths.blob(digest);
@@ -86,6 +94,7 @@ export class FileWriteSession implements WriteSession {
   async close(): Promise<void> {
     const file = this.#file;
     this.#file = undefined;
+    await this.#flushing;
     await file?.close();
   }
 
@@ -106,6 +115,21 @@ export class FileWriteSession implements WriteSession {
   }
 
   async #writeAll(file: FileHandle, batch: readonly Uint8Array[]): Promise<void> {
+    await this.#writeBatch(file, batch);
+    if (this.#offset - this.#flushedTo < flushBytes || this.#flushing) return;
+    this.#flushedTo = this.#offset;
+    this.#flushing = file
+      .datasync()
+      // Linux reports a failed write-back to one fsync only: what this one is told, the commit must know.
+      .catch((error: unknown) => {
+        this.#flushFailure = { error };
+      })
+      .finally(() => {
+        this.#flushing = undefined;
+      });
+  }
+
+  async #writeBatch(file: FileHandle, batch: readonly Uint8Array[]): Promise<void> {
     let total = 0;
     for (const chunk of batch) total += chunk.length;
     const { bytesWritten } = await file.writev(batch, this.#offset);
