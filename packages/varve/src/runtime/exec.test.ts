@@ -182,6 +182,18 @@ test('leaves no session behind', async () => {
   assert.deepEqual(readdirSync(join(env.folder, 'run/x')), []);
 });
 
+test('ends when its container is deleted', async () => {
+  const spec = busyboxSpec(env.rootfs, ['/bin/sleep', '600']);
+  await runtime.create(spec);
+  await runtime.start(spec.id);
+  const running = await runtime.exec(spec.id, randomId(), execSpec(['/bin/sh', '-c', 'echo up; sleep 600']));
+  const output = collectOutput(running.streams);
+  await until('the exec to run', () => existsSync(`/proc/${running.pid}`));
+  await runtime.delete(spec.id);
+  assert.equal(await running.exit, 137);
+  await output;
+});
+
 test('is refused in a container that has ended', async () => {
   const spec = busyboxSpec(env.rootfs, ['/bin/true']);
   await runtime.create(spec);
