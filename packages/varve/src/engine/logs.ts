@@ -1,5 +1,6 @@
 import { VarveError } from '../base/index.ts';
 import type { LogLine, LogQuery } from '../runtime/index.ts';
+import type { Container } from './container.ts';
 import type { EngineCore } from './core.ts';
 
 /**
@@ -14,9 +15,24 @@ export function containerLogs(core: EngineCore, nameOrId: string, query: LogQuer
   if (container.record.hostConfig.LogConfig.Type === 'none') {
     throw new VarveError('not-implemented', 'NO_LOGS', 'configured logging driver does not support reading');
   }
-  const over = new AbortController();
-  const signals = [over.signal, core.closing.signal, ...(query.signal ? [query.signal] : [])];
-  const follow = query.follow === true && (container.running || container.state.status === 'restarting');
-  const lines = core.runtime.logs(container.id, { ...query, follow, signal: AbortSignal.any(signals) });
-  return lines;
+  const signal = query.signal ? AbortSignal.any([core.closing.signal, query.signal]) : core.closing.signal;
+  const follow = query.follow === true && container.running;
+  return afterExit(container, core.runtime.logs(container.id, { ...query, follow, signal }), signal);
+}
+
+/**
+ * Ends a stream of a running container only when its end is known to all: who saw the last byte may remove it at once.
+ */
+export async function* afterExit<T>(
+  container: Container,
+  output: AsyncIterable<T>,
+  signal: AbortSignal,
+): AsyncGenerator<T> {
+  const wasRunning = container.running;
+  yield* output;
+  if (wasRunning && !signal.aborted) await Promise.race([container.exitHandled, aborted(signal)]);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }

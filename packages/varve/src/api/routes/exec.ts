@@ -6,7 +6,7 @@ import type { Connection } from '../hijack.ts';
 import { pumpInput } from '../pump.ts';
 import type { Route } from '../route.ts';
 import { failureAnswer } from '../status.ts';
-import { outputMediaType } from '../stdcopy.ts';
+import { frame, outputMediaType } from '../stdcopy.ts';
 import { since } from '../versions.ts';
 import { pumpOutput, terminalSize } from './streams.ts';
 
@@ -37,7 +37,8 @@ async function start(exchange: Exchange): Promise<void> {
     );
   } catch (error) {
     // The head is out already: Docker's clients expect the failure as text in the stream.
-    connection.output.write(`${failureAnswer(error).message}\r\n`);
+    const text = Buffer.from(`${failureAnswer(error).message}\r\n`);
+    connection.output.write(tty ? text : frame(1, text));
     connection.end();
     return;
   }

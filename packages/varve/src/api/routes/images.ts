@@ -1,5 +1,5 @@
 import { VarveError } from '../../base/index.ts';
-import { anyMatch, booleanFilter, checkFilters, type Filters, labelsMatch } from '../../engine/index.ts';
+import { booleanFilter, checkFilters, type Filters, labelsMatch } from '../../engine/index.ts';
 import type { LocalImage } from '../../image/index.ts';
 import { parseCommitBody } from '../create-body.ts';
 import type { Exchange } from '../exchange.ts';
@@ -22,6 +22,13 @@ function list(exchange: Exchange): void {
   const after = (filters['since'] ?? []).map(created);
   const dangling = booleanFilter(filters, 'dangling');
   const parents = new Set(all.map((image) => image.parent));
+  const patterns = filters['reference'] ?? [];
+  const matching = (references: readonly string[]): readonly string[] =>
+    patterns.length === 0
+      ? references
+      : references.filter((reference) =>
+          familiar([reference]).some((name) => patterns.some((pattern) => referenceMatches(pattern, name))),
+        );
   const shown = (image: LocalImage): boolean => {
     const tagged = image.tags.length > 0;
     const time = Date.parse(image.config.created ?? '');
@@ -36,9 +43,7 @@ function list(exchange: Exchange): void {
       return false;
     if (before.some((limit) => !(time < limit)) || after.some((limit) => !(time > limit))) return false;
     if (!labelsMatch(filters, image.config.config?.Labels)) return false;
-    return anyMatch(filters, 'reference', (pattern) =>
-      familiar([...image.tags, ...image.digests]).some((name) => referenceMatches(pattern, name)),
-    );
+    return patterns.length === 0 || matching([...image.tags, ...image.digests]).length > 0;
   };
   const found = all
     .filter(shown)
@@ -47,7 +52,7 @@ function list(exchange: Exchange): void {
   exchange.send(
     200,
     found.map((image) =>
-      imageSummary(image, version, {
+      imageSummary({ ...image, tags: matching(image.tags), digests: matching(image.digests) }, version, {
         ...(counted
           ? {
               containers: engine.core.containers.list().filter(({ record }) => record.imageId === image.id)
