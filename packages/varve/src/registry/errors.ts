@@ -77,7 +77,7 @@ export class RegistryError extends VarveError {
   static override from(value: unknown): RegistryError {
     if (value instanceof RegistryError) return value;
     const error = VarveError.from(value);
-    if (error.code === 'NO_SPACE') {
+    if (error.code === 'NO_SPACE' || isDatabaseFull(value)) {
       return new RegistryError('UNKNOWN', { status: 507, message: 'no space left in storage', cause: error });
     }
     if (error.code === 'DIGEST_INVALID') {
@@ -90,6 +90,13 @@ export class RegistryError extends VarveError {
     // The message may hold paths of this machine: it goes to the log, not to the client.
     return new RegistryError('UNKNOWN', { cause: error });
   }
+}
+
+// SQLITE_FULL of sqlite3.h, as node:sqlite passes it on.
+const sqliteFull = 13;
+
+function isDatabaseFull(value: unknown): boolean {
+  return value instanceof Error && 'errcode' in value && value.errcode === sqliteFull;
 }
 
 /** The JSON body of a failed request. spec.md#error-codes. */

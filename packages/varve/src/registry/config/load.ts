@@ -1,4 +1,4 @@
-import { type Document, isMap, isPair, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
+import { type Document, isMap, isPair, isScalar, LineCounter, parseDocument } from 'yaml';
 import { VarveError } from '../../base/index.ts';
 import { configSchema, needlessKeys, type RegistryConfig, unsupportedBlocks } from './schema.ts';
 
@@ -124,7 +124,9 @@ function overlay(tree: Tree, environment: Readonly<Record<string, string | undef
     let parent = tree;
     for (const part of path.slice(0, -1)) {
       const child = Object.hasOwn(parent, part) ? parent[part] : undefined;
-      parent = isTree(child) ? child : ((parent[part] = {}) as Tree);
+      const next: Tree = isTree(child) ? child : {};
+      parent[part] = next;
+      parent = next;
     }
     const value = parseDocument(text, { prettyErrors: false });
     parent[String(path.at(-1))] = value.errors.length > 0 ? text : (toPlain(value) ?? text);
@@ -154,14 +156,14 @@ function remove(tree: Tree, path: Path): boolean {
 /** Where a key stands; of one that is missing, where the nearest map above it does. */
 function position(document: Document, lines: LineCounter, path: Path): { line: number; column: number } {
   let node: unknown = document.contents;
-  let offset = (document.contents as Node | null)?.range?.[0] ?? 0;
+  let offset = document.contents?.range?.[0] ?? 0;
   for (const part of path) {
     if (!isMap(node)) break;
     const pair = node.items.find(
       (item) => isPair(item) && isScalar(item.key) && String(item.key.value) === String(part),
     );
-    if (!pair) break;
-    offset = (pair.key as Node).range?.[0] ?? offset;
+    if (!pair || !isScalar(pair.key)) break;
+    offset = pair.key.range?.[0] ?? offset;
     node = pair.value;
   }
   const { line, col } = lines.linePos(offset);

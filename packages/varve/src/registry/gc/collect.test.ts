@@ -81,10 +81,10 @@ test('removes bytes that a crash left without a record', async (t) => {
 
 test('takes nothing from a push that runs at the same time', async (t) => {
   const { call, registry, ...client } = bind(await startTestRegistry(t));
-  let collecting = true;
+  const stop = new AbortController();
   const collector = (async () => {
     // With a grace of a moment: what was pushed a moment ago and is named by nothing goes at once.
-    while (collecting) await registry.collectGarbage({ graceMs: 200, untagged: true });
+    while (!stop.signal.aborted) await registry.collectGarbage({ graceMs: 200, untagged: true });
   })();
   const pushers = [0, 1, 2].map(async (lane) => {
     for (let round = 0; round < 15; round++) {
@@ -96,7 +96,7 @@ test('takes nothing from a push that runs at the same time', async (t) => {
     }
   });
   await Promise.all(pushers);
-  collecting = false;
+  stop.abort();
   await collector;
   for (let lane = 0; lane < 3; lane++) {
     const image = await client.pushImage(`a${lane}`, 'last', 'last');

@@ -83,7 +83,7 @@ export class Exchange {
       if (size > limit) throw tooLarge();
       chunks.push(chunk);
     }
-    return chunks.length === 1 ? Buffer.from(chunks[0] as Uint8Array) : Buffer.concat(chunks);
+    return Buffer.concat(chunks);
   }
 
   /** Answers with a body in memory; for HEAD, with its head only. */

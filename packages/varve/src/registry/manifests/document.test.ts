@@ -84,7 +84,11 @@ const refused: readonly (readonly [string, Buffer, string?])[] = [
   ['a fractional size', encode({ ...image, config: { ...config, size: 1.5 } }), mediaTypes.ociManifest],
   ['layers that are no list', encode({ ...image, layers: {} }), mediaTypes.ociManifest],
   ['a docker image without layers', encode({ schemaVersion: 2, config }), mediaTypes.dockerManifest],
-  ['too many layers', encode({ ...image, layers: Array(10_001).fill(layer) }), mediaTypes.ociManifest],
+  [
+    'too many layers',
+    encode({ ...image, layers: Array.from({ length: 10_001 }, () => layer) }),
+    mediaTypes.ociManifest,
+  ],
   ['annotations that are no strings', encode({ ...image, annotations: { a: 1 } }), mediaTypes.ociManifest],
   ['a subject that is no descriptor', encode({ ...image, subject: 'x' }), mediaTypes.ociManifest],
 ];

@@ -1,6 +1,7 @@
 import type { Digest } from '../../oci/index.ts';
 import type { State } from '../../state/index.ts';
 import type { GroupCommit } from './group-commit.ts';
+import { digestOfRow } from './rows.ts';
 import type { GarbageRecords, Page } from './types.ts';
 
 /** The collector's side of the records; each step is one short transaction that asks again what it deletes. */
@@ -60,7 +61,7 @@ export class SqliteGarbage implements GarbageRecords {
       let removed = 0;
       for (const row of rows) {
         const [repositoryId, blobId] = [Number(row['repository_id']), Number(row['blob_id'])];
-        if (keep(String(row['digest']) as Digest)) renew.run(Date.now(), repositoryId, blobId);
+        if (keep(digestOfRow(row))) renew.run(Date.now(), repositoryId, blobId);
         else removed += Number(unlink.run(repositoryId, blobId).changes);
       }
       return { examined: rows.length, removed };
@@ -76,7 +77,7 @@ export class SqliteGarbage implements GarbageRecords {
          ORDER BY digest LIMIT ?`,
       )
       .all(before, page.after ?? '', page.limit)
-      .map((row) => String(row['digest']) as Digest);
+      .map(digestOfRow);
   }
 
   forgetBlob(digest: Digest): Promise<boolean> {

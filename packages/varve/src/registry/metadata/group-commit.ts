@@ -23,24 +23,23 @@ export class GroupCommit {
 
   write<T>(work: () => T): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      let result: { readonly value: T } | undefined;
-      let thrown: { readonly error: unknown } | undefined;
+      let outcome: () => void = () => reject(new Error('the write did not run'));
       this.#waiting.push({
         run: () => {
           this.#exec('SAVEPOINT entry');
           try {
-            result = { value: work() };
+            const result = work();
             this.#exec('RELEASE entry');
+            outcome = () => resolve(result);
           } catch (error) {
             this.#exec('ROLLBACK TO entry');
             this.#exec('RELEASE entry');
-            thrown = { error };
+            outcome = () => reject(error);
           }
         },
         settle: (failure) => {
-          const failed = thrown ?? failure;
-          if (failed) reject(failed.error as Error);
-          else resolve((result as { readonly value: T }).value);
+          if (failure) reject(failure.error);
+          else outcome();
         },
       });
       if (this.#waiting.length === 1) setImmediate(() => this.flush());

@@ -2,11 +2,10 @@ import type { Descriptor, Digest } from '../../oci/index.ts';
 import type { State } from '../../state/index.ts';
 import { RegistryError } from '../errors.ts';
 import type { Blobs } from './blobs.ts';
+import { digestOfRow, type Row } from './rows.ts';
 import type { Deletion, ManifestRecord, NewManifest, Page } from './types.ts';
 
 const maxReportedBlobs = 100;
-
-type Row = Readonly<Record<string, unknown>>;
 
 /** Rows of manifests, their tags and what they name. The writing ones run inside a transaction. */
 export class Manifests {
@@ -44,7 +43,8 @@ export class Manifests {
     const row = this.#state
       .prepare('SELECT content FROM registry_manifests WHERE repository_id = ? AND digest = ?')
       .get(repositoryId, digest);
-    return row?.['content'] as Uint8Array | undefined;
+    const content = row?.['content'];
+    return content instanceof Uint8Array ? content : undefined;
   }
 
   put(repositoryId: number, manifest: NewManifest, tags: readonly string[]): void {
@@ -93,7 +93,7 @@ export class Manifests {
       .all(repositoryId, subject, page.after ?? '', page.artifactType ?? null, page.limit);
     return rows.map((row) => ({
       mediaType: String(row['media_type']),
-      digest: String(row['digest']) as Digest,
+      digest: digestOfRow(row),
       size: Number(row['size']),
       ...(row['artifact_type'] === null ? {} : { artifactType: String(row['artifact_type']) }),
       ...(row['annotations'] === null
@@ -169,7 +169,7 @@ export class Manifests {
 function record(row: Row | undefined): ManifestRecord | undefined {
   return (
     row && {
-      digest: String(row['digest']) as Digest,
+      digest: digestOfRow(row),
       mediaType: String(row['media_type']),
       size: Number(row['size']),
     }

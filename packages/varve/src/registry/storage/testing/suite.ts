@@ -191,8 +191,8 @@ const cases: Readonly<Record<string, Case>> = {
 export function testStorage(backend: StorageUnderTest): void {
   for (const [name, run] of Object.entries(cases)) {
     test(`${backend.name}: ${name}`, async (t) => {
-      const { storage, again } = await backend.open(t);
-      await run(storage, again);
+      const opened = await backend.open(t);
+      await run(opened.storage, () => opened.again());
     });
   }
 }
