@@ -217,6 +217,30 @@ test('resolves names, aliases and other networks of the container, and only thos
   assert.match(await resolve(stranger.path, 'renamed'), new RegExp(web.address));
 });
 
+test('keeps containers of a network without icc apart, but not from the host', async () => {
+  await networks.create({ name: 'quiet', options: { 'com.docker.network.bridge.enable_icc': 'false' } });
+  const web = await container('a', 'quiet', { ports: [tcp(80, 18_088)] });
+  const other = await container('b', 'quiet');
+  await host.serve(web.path, 'quiet');
+  assert.match(await host.fetchInside(other.path, `http://${web.address}/`), /^failed/);
+  assert.equal(await host.fetch('http://127.0.0.1:18088/'), 'quiet');
+});
+
+test('lets no container pass for the gateway', async () => {
+  const victim = await container('a', 'bridge');
+  const evil = await container('b', 'bridge');
+  const gateway = networks.hostGateway();
+  const ping = (): Promise<unknown> =>
+    host.inside(victim.path, 'busybox', 'ping', '-c', '1', '-W', '1', gateway);
+  await ping();
+  await host.inside(evil.path, 'ip', 'addr', 'add', `${gateway}/32`, 'dev', 'eth0');
+  // Unasked replies, one a second: the kernel takes one for a neighbour it knows (arp(7), locktime 1 s).
+  await host.inside(evil.path, 'busybox', 'arping', '-c', '3', '-w', '4', '-A', '-I', 'eth0', gateway);
+  const { output } = await host.inside(victim.path, 'ip', 'neigh', 'show', gateway);
+  assert.match(output, /lladdr/);
+  assert.ok(!output.includes(evil.macAddress), output);
+});
+
 test('hands the default route on when the network that has it goes', async () => {
   await networks.create({ name: 'one' });
   const first = await container('a', 'bridge');
