@@ -79,7 +79,7 @@ export class ConfinedRoot implements Disposable {
     if (found !== -errno.ENOENT) check(found, 'openat2', pathBytes(path));
     let fd = check(openat(this.fd, '.', folderFlags), 'openat', '.');
     for (const part of this.resolve(path).split('/')) {
-      const next = makeInside(fd, part === '' ? Buffer.from('.') : pathBytes(part), path);
+      const next = makeInside(fd, part === '' ? Buffer.from('.') : pathBytes(part), path, this.#made);
       close(fd);
       fd = next;
     }
@@ -140,8 +140,8 @@ export class ConfinedRoot implements Disposable {
   }
 }
 
-/** Opens a folder, making it when it is missing; `dirfd` is closed when that fails. */
-function makeInside(dirfd: number, base: Buffer, path: BytePath): number {
+/** Opens a folder, making it when it is missing (and noting that); `dirfd` is closed when that fails. */
+function makeInside(dirfd: number, base: Buffer, path: BytePath, noted: Set<string>): number {
   try {
     const made = mkdirat(dirfd, base, 0o755);
     // The umask had its say in mkdirat.
@@ -152,7 +152,9 @@ function makeInside(dirfd: number, base: Buffer, path: BytePath): number {
     if (fd === -errno.ENOTDIR || fd === -errno.ELOOP) {
       throw layerError('TAR_NOT_A_FOLDER', 'not a folder', pathBytes(path));
     }
-    return check(fd, 'openat', pathBytes(path));
+    check(fd, 'openat', pathBytes(path));
+    if (made >= 0) noted.add(realPath(fd));
+    return fd;
   } catch (error) {
     close(dirfd);
     throw error;

@@ -334,6 +334,40 @@ export function testLayers(under: DriverUnderTest): void {
     await rig.within(again, (root) => assert.deepEqual(readdirSync(join(root, 'new')), []));
   });
 
+  test('a layer that names files without their folders leaves the folders as they were', async () => {
+    await using rig = new Rig(under);
+    const bottom = rig.layer(undefined, [
+      { name: 'private/', type: '5', mode: 0o700, uid: 5, gid: 6, pax: { 'SCHILY.xattr.user.note': 'kept' } },
+      { name: 'private/tmp/', type: '5', mode: 0o1777 },
+      { name: 'plain', content: 'a file' },
+    ]);
+    const top = rig.layer(bottom.chainId, [
+      { name: 'private/tmp/made/file' },
+      { name: 'plain/.wh.nothing' },
+      { name: 'nowhere/deep/.wh..wh..opq' },
+    ]);
+    const third = rig.layer(top.chainId, [{ name: 'private/tmp/made/other' }]);
+    const order = rig.driver.independentLayers ? [third, top, bottom] : [bottom, top, third];
+    for (const layer of order) await rig.driver.apply(layer);
+    const listing = await rig.list(third.chainId, { ignoreTimes: true });
+    assert.deepEqual(
+      [...listing.keys()],
+      [
+        '/',
+        '/plain',
+        '/private',
+        '/private/tmp',
+        '/private/tmp/made',
+        '/private/tmp/made/file',
+        '/private/tmp/made/other',
+      ],
+    );
+    assert.equal(listing.get('/private'), 'folder 700 5:6 user.note=kept');
+    assert.equal(listing.get('/private/tmp'), 'folder 1777 0:0');
+    assert.equal(listing.get('/private/tmp/made'), 'folder 755 0:0');
+    assert.match(listing.get('/plain') ?? '', /^file/);
+  });
+
   test('a folder with a layer in the middle that deletes it shows only what came after', async () => {
     await using rig = new Rig(under);
     const bottom = await rig.apply(undefined, base);

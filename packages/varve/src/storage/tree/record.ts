@@ -1,6 +1,13 @@
 import { isDigest } from '../../oci/index.ts';
 import type { ChainID, DiffID } from '../../oci/index.ts';
 
+/** Parts of a layer whose meaning the layers below decide. Paths are relative, one character a byte (latin1). */
+export interface Unsettled {
+  readonly whiteouts: readonly string[];
+  /** Folders without an entry of their own, parents first. */
+  readonly folders: readonly string[];
+}
+
 /** What is written beside a snapshot's files: all a driver needs to know it again. */
 export interface SnapshotRecord {
   readonly key: string;
@@ -13,8 +20,8 @@ export interface SnapshotRecord {
   readonly tarSize?: number;
   /** True when the layer says nothing of the root folder itself, so that the one below decides its owner and mode. */
   readonly plainRoot?: boolean;
-  /** Whiteouts of a layer that was unpacked before the ones below it, so that nobody knows yet whether they hide anything. */
-  readonly whiteouts?: readonly string[];
+  /** What waits for the layers below a layer that was unpacked before them. */
+  readonly unsettled?: Unsettled;
 }
 
 /** The file's name in the snapshot's folder. */
@@ -36,7 +43,7 @@ export function parseRecord(text: string): SnapshotRecord | undefined {
     return undefined;
   }
   if (typeof value !== 'object' || value === null) return undefined;
-  const { key, kind, parent, diffId, size, tarSize, plainRoot, whiteouts, ...rest } = value as Record<
+  const { key, kind, parent, diffId, size, tarSize, plainRoot, unsettled, ...rest } = value as Record<
     string,
     unknown
   >;
@@ -56,8 +63,14 @@ export function parseRecord(text: string): SnapshotRecord | undefined {
     ...(optional.size === undefined ? {} : { size: optional.size }),
     ...(optional.tarSize === undefined ? {} : { tarSize: optional.tarSize }),
     ...(plainRoot === true ? { plainRoot } : {}),
-    ...(isTexts(whiteouts) ? { whiteouts } : {}),
+    ...(isUnsettled(unsettled) ? { unsettled } : {}),
   };
+}
+
+function isUnsettled(value: unknown): value is Unsettled {
+  if (typeof value !== 'object' || value === null) return false;
+  const { whiteouts, folders } = value as Record<string, unknown>;
+  return isTexts(whiteouts) && isTexts(folders);
 }
 
 function isTexts(value: unknown): value is readonly string[] {

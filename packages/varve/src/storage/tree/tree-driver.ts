@@ -25,7 +25,7 @@ interface LayerSizes {
 }
 
 /** What a driver wants to know of a layer later. */
-export type LayerDetails = Pick<SnapshotRecord, 'plainRoot' | 'whiteouts'>;
+export type LayerDetails = Pick<SnapshotRecord, 'plainRoot' | 'unsettled'>;
 
 /**
  * What drivers over a {@link SnapshotTree} have in common: naming, counting, atomicity and recovery. A driver says how

@@ -12,7 +12,7 @@ import { findWhiteoutsInBackground } from '../../worker/jobs.ts';
 import { layout, linkFolder, linkName } from './layout.ts';
 import { mountOverlay } from './overlay-mount.ts';
 import { probeOverlay } from './probe.ts';
-import { dropDanglingWhiteouts } from './settle.ts';
+import { settleLayer } from './settle.ts';
 import { existingAncestor } from '../../tree/folders.ts';
 
 /**
@@ -31,7 +31,7 @@ export class Overlay2Driver extends TreeDriver {
   readonly name = 'overlay2';
   readonly independentLayers = true;
   readonly #root: string;
-  /** Ids of layers whose whiteouts were checked. */
+  /** Ids of layers that {@link settleLayer} has seen since the start. */
   readonly #settled = new Set<string>();
 
   /** @param root folder of all drivers; this one keeps to `<root>/overlay2`. */
@@ -80,10 +80,15 @@ export class Overlay2Driver extends TreeDriver {
     const whiteouts = layer.parent === undefined ? 'apply' : 'overlay';
     const applied = await applyLayer(layer, { root: diff, whiteouts }, { signal });
     const plainRoot = wasRootSet(diff) ? {} : { plainRoot: true };
-    const found = layer.parent === undefined ? [] : await findWhiteoutsInBackground(diff);
-    if (found.length === 0) return { applied, details: plainRoot };
-    if (!this.tree.isWhole(layer.parent)) return { applied, details: { ...plainRoot, whiteouts: found } };
-    dropDanglingWhiteouts(diff, found, this.#diffsFrom(layer.parent));
+    if (layer.parent === undefined) return { applied, details: plainRoot };
+    const unsettled = {
+      whiteouts: await findWhiteoutsInBackground(diff),
+      folders: applied.impliedFolders,
+    };
+    if (unsettled.whiteouts.length + unsettled.folders.length === 0) return { applied, details: plainRoot };
+    if (!this.tree.isWhole(layer.parent)) return { applied, details: { ...plainRoot, unsettled } };
+    this.#settle(this.tree.chain(layer.parent));
+    settleLayer(diff, unsettled, this.#diffsFrom(layer.parent));
     return { applied, details: plainRoot };
   }
 
@@ -139,9 +144,9 @@ export class Overlay2Driver extends TreeDriver {
 
   /** Does what had to wait for the layers below: before the first mount, since a mounted layer must not change. */
   #settle(stack: readonly Snapshot[]): void {
-    for (const { id, path, whiteouts, parent } of stack) {
-      if (!whiteouts || this.#settled.has(id)) continue;
-      dropDanglingWhiteouts(layout(path).diff, whiteouts, this.#diffsFrom(parent));
+    for (const { id, path, unsettled, parent } of stack.toReversed()) {
+      if (!unsettled || this.#settled.has(id)) continue;
+      settleLayer(layout(path).diff, unsettled, this.#diffsFrom(parent));
       this.#settled.add(id);
     }
   }

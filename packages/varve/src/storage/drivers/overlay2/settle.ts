@@ -1,71 +1,127 @@
-import { lstatSync, unlinkSync } from 'node:fs';
-import { check, fileType, getXattr, statAt, utimensat } from '../../../linux/index.ts';
+import { lstatSync, rmdirSync, unlinkSync } from 'node:fs';
+import {
+  check,
+  type FileStat,
+  fchmodat,
+  fchownat,
+  fileType,
+  getXattr,
+  listXattrs,
+  setXattr,
+  statAt,
+  utimensat,
+} from '../../../linux/index.ts';
+import type { Unsettled } from '../../tree/record.ts';
 
 const currentFolder = -100; // AT_FDCWD
+const overlayPrefix = 'trusted.overlay.';
+
+/**
+ * Settles what an archive leaves to the layers below it:
+ *
+ * - A whiteout that hides nothing goes. The kernel does not mind it when it looks a name up, but lists it in a folder
+ *   that only this layer has: a name that `ls` shows and cannot find. Some builders write them.
+ * - A folder that the archive names only in the paths of its files looks as it does below: overlayfs would show the
+ *   attributes of this layer's bare one instead (Docker shows 0600 or 0755 of root then). If it was made for such a
+ *   whiteout alone, it goes.
+ *
+ * The layer must not be mounted. Doing it again changes nothing.
+ * @param diff the layer's folder.
+ * @param lowers folders of all layers below, topmost first, settled themselves.
+ */
+export function settleLayer(
+  diff: string,
+  { whiteouts, folders }: Unsettled,
+  lowers: readonly string[],
+): void {
+  for (const path of whiteouts) {
+    if (findBelow(diff, path, lowers)) continue;
+    const name = bytes(diff, path);
+    const stat = lstatSync(name, { throwIfNoEntry: false });
+    if (stat?.isCharacterDevice() && stat.rdev === 0) keepingTimes(name, () => unlinkSync(name));
+  }
+  const inherits = folders.map((path) => ({ name: bytes(diff, path), below: findBelow(diff, path, lowers) }));
+  for (const { name, below } of inherits.toReversed()) {
+    if (!below || !isFolder(below.stat)) keepingTimes(name, () => removeIfEmpty(name));
+  }
+  for (const { name, below } of inherits) {
+    if (below && isFolder(below.stat)) copyAttributes(below, name);
+  }
+}
 
 /** `folder/path` for a path of one character a byte. */
 function bytes(folder: string, path: string): Buffer {
   return Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(path, 'latin1')]);
 }
 
-/**
- * Deletes whiteouts that hide nothing of the layers below. The kernel does not mind them when it looks a name up, but
- * lists them in a folder that only one layer has: a name that `ls` shows and cannot find. Some builders write them
- * (whiteouts of files that the base never had).
- * @param diff the layer's folder; its folders keep their times.
- * @param lowers folders of all layers below, topmost first.
- */
-export function dropDanglingWhiteouts(
-  diff: string,
-  whiteouts: readonly string[],
-  lowers: readonly string[],
-): void {
-  for (const path of whiteouts) {
-    if (!isInOpaque(diff, path) && isBelow(path, lowers)) continue;
-    const name = bytes(diff, path);
-    const parent = name.subarray(0, name.lastIndexOf(0x2f));
-    const before = statAt(currentFolder, parent);
-    const stat = lstatSync(name, { throwIfNoEntry: false });
-    if (!stat?.isCharacterDevice() || stat.rdev !== 0) continue;
-    unlinkSync(name);
-    if (typeof before !== 'number') {
-      check(utimensat(currentFolder, parent, before.atime, before.mtime), 'utimensat', parent);
-    }
+/** Does something to a name and leaves the folder's times as they were. */
+function keepingTimes(name: Buffer, action: () => void): void {
+  const parent = name.subarray(0, name.lastIndexOf(0x2f));
+  const before = statAt(currentFolder, parent);
+  action();
+  if (typeof before === 'number') return;
+  check(utimensat(currentFolder, parent, before.atime, before.mtime), 'utimensat', parent);
+}
+
+function removeIfEmpty(name: Buffer): void {
+  try {
+    rmdirSync(name);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOTEMPTY' && code !== 'ENOENT' && code !== 'ENOTDIR') throw error;
   }
 }
 
-/** Whether one of the layer's own folders above the path hides all below anyway. */
-function isInOpaque(diff: string, path: string): boolean {
-  const parts = path.split('/').slice(0, -1);
-  return parts.some((_, index) => isOpaque(bytes(diff, parts.slice(0, index + 1).join('/'))));
+interface Found {
+  readonly name: Buffer;
+  readonly stat: FileStat;
 }
 
+const isFolder = (stat: FileStat): boolean => (stat.mode & fileType.mask) === fileType.directory;
+
+const isWhiteout = (stat: FileStat): boolean =>
+  (stat.mode & fileType.mask) === fileType.characterDevice && stat.rdevMajor === 0 && stat.rdevMinor === 0;
+
 function isOpaque(name: Buffer): boolean {
-  const mark = getXattr(name, 'trusted.overlay.opaque');
+  const mark = getXattr(name, `${overlayPrefix}opaque`);
   return mark instanceof Buffer && mark.toString() === 'y';
 }
 
-/** Whether a path can be seen in a stack of layer folders, looked up as overlayfs does. */
-function isBelow(path: string, lowers: readonly string[]): boolean {
+/** What the layers below show at a path, looked up as overlayfs does; nothing where the layer's own folders hide it. */
+function findBelow(diff: string, path: string, lowers: readonly string[]): Found | undefined {
   const parts = path.split('/');
+  const above = parts.slice(0, -1).map((_, index) => bytes(diff, parts.slice(0, index + 1).join('/')));
+  if (above.some(isOpaque)) return undefined;
   for (const lower of lowers) {
     const answer = lookIn(lower, parts);
-    if (answer !== 'go on') return answer === 'found';
+    if (answer !== 'go on') return answer === 'hidden' ? undefined : answer;
   }
-  return false;
+  return undefined;
 }
 
-function lookIn(lower: string, parts: readonly string[]): 'found' | 'hidden' | 'go on' {
+function lookIn(lower: string, parts: readonly string[]): Found | 'hidden' | 'go on' {
   let opaque = false;
   for (let length = 1; length <= parts.length; length++) {
     const name = bytes(lower, parts.slice(0, length).join('/'));
     const stat = statAt(currentFolder, name);
     if (typeof stat === 'number') return opaque ? 'hidden' : 'go on';
-    const type = stat.mode & fileType.mask;
-    if (type === fileType.characterDevice && stat.rdevMajor === 0 && stat.rdevMinor === 0) return 'hidden';
-    if (length === parts.length) return 'found';
-    if (type !== fileType.directory) return 'hidden';
+    if (isWhiteout(stat)) return 'hidden';
+    if (length === parts.length) return { name, stat };
+    if (!isFolder(stat)) return 'hidden';
     opaque ||= isOpaque(name);
   }
   return 'go on';
+}
+
+function copyAttributes({ name: from, stat }: Found, to: Buffer): void {
+  // chown(2) clears set-id bits, so the owner comes first.
+  check(fchownat(currentFolder, to, stat.uid, stat.gid), 'fchownat', to);
+  const names = listXattrs(from);
+  for (const name of typeof names === 'number' ? [] : names) {
+    if (name.toString('latin1').startsWith(overlayPrefix)) continue;
+    const value = getXattr(from, name);
+    if (value instanceof Buffer) check(setXattr(to, name, value), 'setxattr', to);
+  }
+  check(fchmodat(currentFolder, to, stat.mode & 0o7777), 'fchmodat', to);
+  check(utimensat(currentFolder, to, stat.atime, stat.mtime), 'utimensat', to);
 }
