@@ -1,3 +1,4 @@
+import { gunzipSync } from 'node:zlib';
 import koffi from 'koffi';
 
 /*
@@ -46,7 +47,7 @@ let library: Isal | null | undefined;
 function load(): Isal | null {
   try {
     const isal = koffi.load('libisal.so.2');
-    const call = (name: string): Call => isal.func(`int ${name}(void *state)`) as unknown as Call;
+    const call = (name: string): Call => isal.func(`int ${name}(void *state)`);
     return {
       inflateInit: call('isal_inflate_init'),
       inflateReset: call('isal_inflate_reset'),
@@ -59,12 +60,34 @@ function load(): Isal | null {
   }
 }
 
+/** Whether the structures are laid out as this file thinks: a small text there and back, checked by zlib. */
+function works(): boolean {
+  const text = Buffer.from('varve '.repeat(500));
+  const packed = Buffer.alloc(4096);
+  const plain = Buffer.alloc(4096);
+  const deflated = new IsalDeflate().step(text, true, packed);
+  const inflated = new IsalInflate().step(packed.subarray(0, deflated.produced), plain);
+  return (
+    deflated.ended &&
+    gunzipSync(packed.subarray(0, deflated.produced)).equals(text) &&
+    inflated?.ended === true &&
+    plain.subarray(0, inflated.produced).equals(text)
+  );
+}
+
 function isal(): Isal | null {
-  library ??= load();
+  if (library === undefined) {
+    library = load();
+    try {
+      if (library && !works()) library = null;
+    } catch {
+      library = null;
+    }
+  }
   return library;
 }
 
-/** True when ISA-L is installed. */
+/** True when ISA-L is installed and of a version this file knows. */
 export function isalAvailable(): boolean {
   return isal() !== null;
 }
@@ -79,13 +102,16 @@ export interface CodecStep {
   readonly ended: boolean;
 }
 
-/** Memory for a structure; buffers of their own never move, so their address may be kept in another. */
+/**
+ * Memory for a structure, with room for one that grew in another version. Buffers of their own never move, so their
+ * address may be kept in another.
+ */
 function memory(size: number): Buffer {
-  return Buffer.allocUnsafeSlow(size).fill(0);
+  return Buffer.allocUnsafeSlow(size + (64 << 10)).fill(0);
 }
 
 function address(buffer: Buffer): bigint {
-  return koffi.address(buffer) as bigint;
+  return koffi.address(buffer);
 }
 
 /** Inflates one gzip member after another. isal_inflate(), igzip_lib.h */
