@@ -77,37 +77,47 @@ export interface NetlinkRequest {
   readonly body: readonly Buffer[];
 }
 
+function openSocket(): number {
+  const fd = socketCall(AF_NETLINK, SOCK_RAW_CLOEXEC, 0);
+  if (fd < 0) throw systemError('socket', 'AF_NETLINK');
+  const one = Buffer.from([1, 0, 0, 0]);
+  setOption(fd, SOL_NETLINK, NETLINK_CAP_ACK, one, 4);
+  setOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, one, 4);
+  return fd;
+}
+
 /** A socket to the kernel's routing tables of the namespace it was made in. */
 export class RouteSocket implements Disposable {
-  readonly #fd: number;
+  readonly #fd = openSocket();
+  /** Requests that take their time have a socket of their own, one at a time: answers are told apart by nothing else. */
+  readonly #slowFd = openSocket();
+  #slow: Promise<unknown> = Promise.resolve();
   #sequence = 1;
 
-  constructor() {
-    this.#fd = socketCall(AF_NETLINK, SOCK_RAW_CLOEXEC, 0);
-    if (this.#fd < 0) throw systemError('socket', 'AF_NETLINK');
-    const one = Buffer.from([1, 0, 0, 0]);
-    setOption(this.#fd, SOL_NETLINK, NETLINK_CAP_ACK, one, 4);
-    setOption(this.#fd, SOL_NETLINK, NETLINK_EXT_ACK, one, 4);
+  /** Carries a request out on a thread of the pool: deleting a device waits for the kernel, tens of milliseconds. */
+  request(request: NetlinkRequest): Promise<void> {
+    const mine = this.#slow.then(() => this.#requestSlow(request));
+    this.#slow = mine.catch(() => undefined);
+    return mine;
   }
 
-  /** Carries a request out on a thread of the pool: deleting a device waits for the kernel, tens of milliseconds. */
-  async request(request: NetlinkRequest): Promise<void> {
+  async #requestSlow(request: NetlinkRequest): Promise<void> {
     const bytes = this.#encode(request, NLM.ack);
     const { async } = send as unknown as {
       async: (...args: [...Parameters<Send>, (error: Error | null, sent: number) => void]) => void;
     };
     const sent = await new Promise<number>((resolve, reject) => {
-      async(this.#fd, bytes, bytes.length, 0, (error, result) => (error ? reject(error) : resolve(result)));
+      async(this.#slowFd, bytes, bytes.length, 0, (error, result) => (error ? reject(error) : resolve(result)));
     });
     if (sent < 0) throw new VarveError('internal', 'NETLINK', `${request.what}: the kernel took no message`);
-    this.#acknowledged(request);
+    this.#acknowledged(this.#slowFd, request);
   }
 
   /** The same, at once. For short requests inside another namespace. */
   requestNow(request: NetlinkRequest): void {
     const bytes = this.#encode(request, NLM.ack);
     if (send(this.#fd, bytes, bytes.length, 0) < 0) throw systemError('send', request.what);
-    this.#acknowledged(request);
+    this.#acknowledged(this.#fd, request);
   }
 
   /** All messages of a dump. */
@@ -116,7 +126,7 @@ export class RouteSocket implements Disposable {
     if (send(this.#fd, bytes, bytes.length, 0) < 0) throw systemError('send', request.what);
     const messages: NetlinkMessage[] = [];
     for (;;) {
-      for (const message of this.#receive(request)) {
+      for (const message of this.#receive(this.#fd, request)) {
         if (message.type === NLMSG_DONE) return messages;
         if (message.type === NLMSG_ERROR) throw failure(request, message.body);
         messages.push(message);
@@ -135,9 +145,9 @@ export class RouteSocket implements Disposable {
   }
 
   // The kernel answers within send(2), so the answer is there already.
-  *#receive(request: NetlinkRequest): Generator<NetlinkMessage> {
+  *#receive(fd: number, request: NetlinkRequest): Generator<NetlinkMessage> {
     const buffer = Buffer.alloc(64 * 1024);
-    const length = receive(this.#fd, buffer, buffer.length, MSG_DONTWAIT);
+    const length = receive(fd, buffer, buffer.length, MSG_DONTWAIT);
     if (length < 0) throw systemError('recv', request.what);
     for (let at = 0; at + HEADER_BYTES <= length; ) {
       const size = buffer.readUInt32LE(at);
@@ -154,8 +164,8 @@ export class RouteSocket implements Disposable {
     }
   }
 
-  #acknowledged(request: NetlinkRequest): void {
-    for (const message of this.#receive(request)) {
+  #acknowledged(fd: number, request: NetlinkRequest): void {
+    for (const message of this.#receive(fd, request)) {
       if (message.type === NLMSG_ERROR && message.body.readInt32LE(0) !== 0) {
         throw failure(request, message.body);
       }
@@ -164,6 +174,7 @@ export class RouteSocket implements Disposable {
 
   [Symbol.dispose](): void {
     closeSync(this.#fd);
+    closeSync(this.#slowFd);
   }
 }
 
