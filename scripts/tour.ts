@@ -59,9 +59,7 @@ async function main(): Promise<void> {
   say(
     'A base image is a tar of a root file system and a little JSON. We make two: a Debian, and one busybox.',
   );
-  const debian = await debianBase((line) =>
-    process.stdout.write(`\r\x1b[K  debootstrap: ${line.slice(0, 60)}`),
-  );
+  const debian = await debianBase(progress);
   if (process.stdout.isTTY) process.stdout.write('\r\x1b[K');
   if (!exists('debian:bookworm')) run('import', '--change', 'CMD ["bash"]', debian, 'debian:bookworm');
   if (!exists('busybox:latest')) run('import', '--change', 'CMD ["sh"]', busyboxBase(), 'busybox:latest');

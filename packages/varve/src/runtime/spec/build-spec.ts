@@ -184,10 +184,10 @@ export function mergeEnvironment(base: readonly string[], over: readonly string[
  * @throws VarveError `invalid` for an unknown user.
  */
 export function buildExecProcess(container: OciSpec, exec: ExecSpec): OciProcess {
-  const { process } = container;
-  const user = exec.user === '' ? process.user : resolveRootfsUser(container.root.path, exec.user);
-  const names = exec.privileged ? ownCapabilities('bounding') : process.capabilities.bounding;
-  const env = mergeEnvironment(process.env, exec.env);
+  const { process: own } = container;
+  const user = exec.user === '' ? own.user : resolveRootfsUser(container.root.path, exec.user);
+  const names = exec.privileged ? ownCapabilities('bounding') : own.capabilities.bounding;
+  const env = mergeEnvironment(own.env, exec.env);
   return {
     terminal: exec.tty,
     ...(exec.tty && exec.terminalSize !== undefined
@@ -196,11 +196,11 @@ export function buildExecProcess(container: OciSpec, exec: ExecSpec): OciProcess
     user,
     args: exec.args,
     env: exec.tty && !env.some((entry) => entry.startsWith('TERM=')) ? ['TERM=xterm', ...env] : env,
-    cwd: exec.workingDir === '' ? process.cwd : exec.workingDir,
+    cwd: exec.workingDir === '' ? own.cwd : exec.workingDir,
     capabilities: processCapabilities(names, user),
-    ...(process.rlimits === undefined ? {} : { rlimits: process.rlimits }),
-    noNewPrivileges: process.noNewPrivileges,
-    ...(process.apparmorProfile === undefined ? {} : { apparmorProfile: process.apparmorProfile }),
-    oomScoreAdj: process.oomScoreAdj ?? 0,
+    ...(own.rlimits === undefined ? {} : { rlimits: own.rlimits }),
+    noNewPrivileges: own.noNewPrivileges,
+    ...(own.apparmorProfile === undefined ? {} : { apparmorProfile: own.apparmorProfile }),
+    oomScoreAdj: own.oomScoreAdj ?? 0,
   };
 }
