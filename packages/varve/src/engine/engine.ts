@@ -1,20 +1,20 @@
+import { randomUUID } from 'node:crypto';
 import { mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { randomUUID } from 'node:crypto';
 import { VarveError } from '../base/index.ts';
 import { close, tryLock } from '../linux/index.ts';
 import { copyFrom, copyTo, statPath } from './archive.ts';
 import { attachContainer, resizeContainer } from './attach.ts';
 import { type Bound, bind } from './bind.ts';
 import { buildImage, pruneBuildCache } from './build.ts';
-import { ContainerStore } from './container-store.ts';
 import { commitContainer } from './commit.ts';
+import { ContainerStore } from './container-store.ts';
 import type { EngineCore } from './core.ts';
 import { createContainer } from './create.ts';
 import { EventBus } from './events.ts';
 import { checkExec, createExec, resizeExec, startExec, startExecDetached } from './exec.ts';
-import { explainImagePath, explainImageSize, imageLayers } from './explain.ts';
 import { ExecStore } from './exec-store.ts';
+import { explainImagePath, explainImageSize, imageLayers } from './explain.ts';
 import { containerChanges, exportContainer } from './filesystem.ts';
 import {
   importImage,

@@ -1,12 +1,12 @@
 import {
   buildStack,
   explainPath,
-  layerInstructions,
   type LayerEntry,
+  layerInstructions,
   type PathExplanation,
   type Stack,
-  wasteLedger,
   type WasteLedger,
+  wasteLedger,
 } from '../explain/index.ts';
 import type { LocalImage } from '../image/index.ts';
 import { type ChainID, chainIds, type Descriptor, type DiffID } from '../oci/index.ts';

@@ -7,10 +7,10 @@ import {
   type Descriptor,
   type Digest,
   familiarReference,
+  type Platform,
   parseImageConfig,
   parseManifestDocument,
   parseReference,
-  type Platform,
   withDefaultTag,
 } from '../oci/index.ts';
 import { applyChanges } from './commit.ts';

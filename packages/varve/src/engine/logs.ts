@@ -17,7 +17,8 @@ export function containerLogs(core: EngineCore, nameOrId: string, query: LogQuer
   }
   const signal = query.signal ? AbortSignal.any([core.closing.signal, query.signal]) : core.closing.signal;
   const follow = query.follow === true && container.running;
-  return afterExit(container, core.runtime.logs(container.id, { ...query, follow, signal }), signal);
+  const lines = core.runtime.logs(container.id, { ...query, follow, signal });
+  return follow ? afterExit(container, lines, signal) : lines;
 }
 
 /**

@@ -2,18 +2,19 @@ import { mkdirSync, statSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { randomId, VarveError } from '../base/index.ts';
 import type { RuntimeMount } from '../runtime/index.ts';
+import type { Container } from './container.ts';
 import type { EngineCore } from './core.ts';
 import type { WantedMount } from './mount-requests.ts';
 import type { ContainerRecord, MountPoint } from './types.ts';
 
-/** The mounts of other containers that `--volumes-from` asks for. @throws VarveError `not-found`, `invalid`. */
+/** The mounts of other containers that `--volumes-from` asks for. @throws VarveError `invalid`. */
 export function inheritedMounts(core: EngineCore, from: readonly string[]): WantedMount[] {
   return from.flatMap((spec) => {
     const [name, mode = ''] = spec.split(':') as [string, string?];
     if (!['', 'ro', 'rw', 'z', 'Z'].includes(mode)) {
       throw new VarveError('invalid', 'INVALID_VOLUMES_FROM', `invalid mode: ${mode}`, { subject: spec });
     }
-    return core.containers.resolve(name).record.mounts.map(
+    return donor(core, name).record.mounts.map(
       (mount): WantedMount => ({
         type: mount.Type,
         ...(mount.Type === 'tmpfs' ? {} : { source: mount.Name ?? mount.Source }),
@@ -28,6 +29,15 @@ export function inheritedMounts(core: EngineCore, from: readonly string[]): Want
       }),
     );
   });
+}
+
+/** Not `not-found`: clients take that for a missing image. */
+function donor(core: EngineCore, name: string): Container {
+  try {
+    return core.containers.resolve(name);
+  } catch (error) {
+    throw new VarveError('invalid', 'NO_SUCH_CONTAINER', VarveError.from(error).message, { subject: name });
+  }
 }
 
 function bindSource(wanted: WantedMount): string {

@@ -1,5 +1,5 @@
-import { VarveError } from '../base/index.ts';
-import type { Endpoint } from '../network/index.ts';
+import { isKind, VarveError } from '../base/index.ts';
+import type { Endpoint, Network } from '../network/index.ts';
 import type { EngineCore } from './core.ts';
 import type { ContainerSettings, EndpointSettings } from './types.ts';
 
@@ -41,9 +41,19 @@ export function sharedContainer(mode: string): string | undefined {
   return mode.startsWith('container:') ? mode.slice('container:'.length) : undefined;
 }
 
+function find(core: EngineCore, nameOrId: string): Network | undefined {
+  try {
+    return core.networks.inspect(nameOrId);
+  } catch (error) {
+    if (isKind(error, 'not-found')) return undefined;
+    throw error;
+  }
+}
+
 /**
- * The networks of a new container by name: that of its mode first, then the others it was asked to join.
- * @throws VarveError `not-found` for a network that does not exist, `invalid` for a mix that cannot be.
+ * The networks of a new container by name: that of its mode first, then the others it was asked to join. One that does
+ * not exist is no error before the start, as in Docker.
+ * @throws VarveError `invalid` for a mix that cannot be.
  */
 export function requestedNetworks(
   core: EngineCore,
@@ -51,28 +61,24 @@ export function requestedNetworks(
   endpoints: Readonly<Record<string, Partial<EndpointSettings> | null>>,
   config: ContainerSettings,
 ): Record<string, EndpointSettings> {
-  const shared = sharedContainer(mode);
-  if (shared !== undefined) {
-    core.containers.resolve(shared);
-    return {};
-  }
-  if (config.NetworkDisabled) return {};
-  const main = core.networks.inspect(mode);
+  if (sharedContainer(mode) !== undefined || config.NetworkDisabled) return {};
   const asked = new Map<string, Partial<EndpointSettings> | null>();
-  asked.set(main.name, config.MacAddress ? { MacAddress: config.MacAddress } : null);
+  const main = find(core, mode);
+  asked.set(main?.name ?? mode, config.MacAddress ? { MacAddress: config.MacAddress } : null);
   for (const [key, settings] of Object.entries(endpoints)) {
-    const network = core.networks.inspect(key === 'default' ? 'bridge' : key);
-    asked.set(network.name, { ...asked.get(network.name), ...settings });
+    const wanted = key === 'default' ? 'bridge' : key;
+    const name = find(core, wanted)?.name ?? wanted;
+    asked.set(name, { ...asked.get(name), ...settings });
   }
-  if (asked.size > 1 && main.driver !== 'bridge') {
+  if (asked.size > 1 && main !== undefined && main.driver !== 'bridge') {
     throw new VarveError(
       'invalid',
       'CONFLICTING_NETWORKS',
-      `conflicting options: cannot attach both user-defined and non-user-defined network-modes`,
+      'conflicting options: cannot attach both user-defined and non-user-defined network-modes',
     );
   }
   return Object.fromEntries(
-    [...asked].map(([name, settings]) => [name, requestedEndpoint(settings, core.networks.inspect(name).id)]),
+    [...asked].map(([name, settings]) => [name, requestedEndpoint(settings, find(core, name)?.id ?? '')]),
   );
 }
 

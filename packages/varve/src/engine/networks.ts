@@ -2,10 +2,10 @@ import { VarveError } from '../base/index.ts';
 import type { Network, NetworkSpec } from '../network/index.ts';
 import { joinNetwork } from './container-network.ts';
 import type { EngineCore } from './core.ts';
+import { writeEtcFiles } from './etc-files.ts';
 import { checkFilters, labelsMatch } from './filters.ts';
 import { requestedEndpoint } from './network-settings.ts';
 import { pruneTime } from './prune-time.ts';
-import { writeEtcFiles } from './etc-files.ts';
 import type { EndpointSettings, Filters } from './types.ts';
 
 function attributes(network: Network): Record<string, string> {

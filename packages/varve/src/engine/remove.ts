@@ -5,8 +5,8 @@ import { type EngineCore, publishContainer } from './core.ts';
 import { releaseResources } from './exit.ts';
 import { checkFilters, labelsMatch } from './filters.ts';
 import { containerFolder } from './folders.ts';
-import { killAndWait } from './stop.ts';
 import { pruneTime } from './prune-time.ts';
+import { killAndWait } from './stop.ts';
 import type { Filters } from './types.ts';
 
 export interface RemoveOptions {

@@ -1,6 +1,6 @@
 import type { ContainerSpec, Resources, RuntimeMount } from '../runtime/index.ts';
-import type { EngineCore } from './core.ts';
 import { sharedNamespace } from './container-network.ts';
+import type { EngineCore } from './core.ts';
 import { etcMounts } from './etc-files.ts';
 import { runtimeMount } from './mounts.ts';
 import { commandLine, defaultPath } from './settings.ts';

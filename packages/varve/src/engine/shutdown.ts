@@ -1,6 +1,6 @@
+import { VarveError } from '../base/index.ts';
 import type { EngineCore } from './core.ts';
 import { stopContainer } from './stop.ts';
-import { VarveError } from '../base/index.ts';
 
 /**
  * Ends the engine in order. Containers are stopped, with their own stop signal and time, unless `liveRestore` keeps
