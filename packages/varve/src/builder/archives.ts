@@ -1,4 +1,4 @@
-import { createReadStream, openSync, readSync, closeSync } from 'node:fs';
+import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join as joinPath } from 'node:path';
 import { Readable } from 'node:stream';

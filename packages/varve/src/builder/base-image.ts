@@ -4,8 +4,8 @@ import {
   type ChainID,
   familiarReference,
   matchesPlatform,
-  parseReference,
   type Platform,
+  parseReference,
   withDefaultTag,
 } from '../oci/index.ts';
 import type { Session } from './session.ts';

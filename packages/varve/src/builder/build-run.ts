@@ -15,9 +15,9 @@ import {
   type Digest,
   familiarReference,
   hostPlatform,
+  type Platform,
   parsePlatform,
   parseReference,
-  type Platform,
   withDefaultTag,
 } from '../oci/index.ts';
 import { findImage, unpacked } from './base-image.ts';
@@ -25,8 +25,8 @@ import { cachedStep, noLayer } from './cached-step.ts';
 import { defaultPath, nopText } from './metadata.ts';
 import {
   type BuildPlan,
-  planBuild,
   type PlannedStage,
+  planBuild,
   resolveFrom,
   type StageReference,
   stageName,

@@ -104,7 +104,9 @@ test('copies files where Docker puts them', async () => {
   };
   const { image } = await bench.build(
     `FROM base
-RUN ln -s /opt /link && mkdir -p /opt /there
+RUN ln -s /opt /link && mkdir -p /opt /there && ln -s opt/pointed /pointer
+COPY a.txt /pointer
+COPY . /all/
 COPY a.txt /new/name
 COPY a.txt /there
 COPY *.txt /many/
@@ -126,6 +128,8 @@ COPY b.txt sub/
   await bench.inspect(image, (root) => {
     const expected = {
       'new/name': 'a',
+      'opt/pointed': 'a',
+      'all/a.txt': 'a',
       'there/a.txt': 'a',
       'many/a.txt': 'a',
       'many/b.txt': 'b',
@@ -141,6 +145,7 @@ COPY b.txt sub/
     };
     for (const [name, content] of Object.entries(expected)) assert.equal(text(root, name), content, name);
     assert.ok(!existsSync(join(root, 'opt/skip.md')));
+    assert.equal(lstatSync(join(root, 'all')).mode & 0o777, 0o755);
     const { mode, uid, gid } = lstatSync(join(root, 'owned'));
     assert.deepEqual([mode & 0o7777, uid, gid], [0o640, 1000, 0]);
   });
@@ -369,7 +374,10 @@ test('WORKDIR makes a folder for the user, and no layer when it is there', async
   const { image } = await bench.build('FROM base\nUSER app\nWORKDIR /home/app\nWORKDIR /tmp\n');
   assert.equal(image.config.rootfs.diff_ids.length, 2);
   await bench.inspect(image, (root) => {
-    assert.deepEqual([lstatSync(join(root, 'home')).uid, lstatSync(join(root, 'home/app')).uid], [0, 1000]);
+    assert.deepEqual(
+      [lstatSync(join(root, 'home')).uid, lstatSync(join(root, 'home/app')).uid],
+      [1000, 1000],
+    );
   });
 });
 

@@ -10,7 +10,7 @@ import { FileHashes } from './file-hashes.ts';
 import { CacheMounts } from './run-step.ts';
 import { builderSchema } from './schema.ts';
 import { type CachedStep, StepCache } from './step-cache.ts';
-import type { BuilderOptions, BuildEvent, BuildRequest } from './types.ts';
+import type { BuildEvent, BuilderOptions, BuildRequest } from './types.ts';
 import { Workspace } from './workspace.ts';
 
 /** Output of RUN that a slow reader may leave waiting; what is more is dropped, with a warning. */

@@ -114,17 +114,17 @@ test('refuses to put a folder where a file is', async () => {
   const source = folder.write({ 'd/file': '' }, 'source');
   const root = folder.write({ d: 'file' }, 'root');
   await assert.rejects(copy(root, source, ''), { message: 'cannot copy to non-directory: d' });
-  assert.throws(() => makeFolders(raw(root), 'd/e'), { code: 'NOT_A_FOLDER' });
+  assert.throws(() => makeFolders(raw(root), 'd/e', rules.owner), { code: 'NOT_A_FOLDER' });
 });
 
-test('makes missing folders as root with 0755, whatever the umask', () => {
+test('makes missing folders with 0755, whatever the umask', () => {
   using folder = new TestFolder();
   const root = folder.write({}, 'root');
   mkdirSync(join(root, 'there'), { mode: 0o700 });
-  makeFolders(raw(root), 'there/a/b', { owner: { uid: 5, gid: 6 }, mode: 0o755 });
+  makeFolders(raw(root), 'there/a/b', { uid: 5, gid: 6 });
   const show = (name: string): string => {
     const { mode, uid } = statSync(join(root, name));
     return `${(mode & 0o777).toString(8)} ${uid}`;
   };
-  assert.deepEqual([show('there'), show('there/a'), show('there/a/b')], ['700 0', '755 0', '755 5']);
+  assert.deepEqual([show('there'), show('there/a'), show('there/a/b')], ['700 0', '755 5', '755 5']);
 });

@@ -42,16 +42,12 @@ export function setTimes(path: RawPath, atimeNs: bigint, mtimeNs: bigint): void 
 }
 
 /**
- * Makes a folder of the image with all above it (0755, root's, as Docker does), through links inside the root.
+ * Makes a folder of the image with all above it (0755 and of one owner, as Docker does), through links inside the root.
  * @param path below `root`, may hold links and `..`.
- * @returns the path without links, and whether the last folder is new.
+ * @returns the path without links.
  * @throws VarveError `conflict` when something that is no folder is in the way.
  */
-export function makeFolders(
-  root: RawPath,
-  path: RawPath,
-  last: { readonly owner: Owner; readonly mode: number } = { owner: { uid: 0, gid: 0 }, mode: 0o755 },
-): { readonly path: RawPath; readonly created: boolean } {
+export function makeFolders(root: RawPath, path: RawPath, owner: Owner): RawPath {
   const target = resolveInside(root, path);
   const missing: RawPath[] = [];
   for (let folder = target; folder !== ''; folder = parent(folder)) {
@@ -62,21 +58,18 @@ export function makeFolders(
         'conflict',
         'NOT_A_FOLDER',
         `cannot create folder ${text(target)}: ${text(folder)} is a file`,
-        {
-          subject: text(folder),
-        },
+        { subject: text(folder) },
       );
     }
     missing.push(folder);
   }
   for (const folder of missing.reverse()) {
     const absolute = bytes(join(root, folder));
-    const { owner, mode } = folder === target ? last : { owner: { uid: 0, gid: 0 }, mode: 0o755 };
     mkdirSync(absolute);
     lchownSync(absolute, owner.uid, owner.gid);
-    chmodSync(absolute, mode);
+    chmodSync(absolute, 0o755);
   }
-  return { path: target, created: missing.length > 0 };
+  return target;
 }
 
 /** Copies trees into one image root. Hard links among all that one instance copies stay hard links. */
@@ -110,7 +103,7 @@ export class TreeCopier {
     for (const entry of walkTree(sourceRoot, top, filter)) {
       if (exclude?.excludes(entry.path)) continue;
       if (exclude && !exclude.passesAll && entry.path !== '')
-        makeFolders(this.#root, join(target, parent(entry.path)));
+        makeFolders(this.#root, join(target, parent(entry.path)), this.#rules.owner);
       const folder = parent(entry.path);
       const base = moved.get(folder) ?? join(target, folder);
       const name = entry.path.slice(folder === '' ? 0 : folder.length + 1);
@@ -147,7 +140,7 @@ export class TreeCopier {
       });
     }
     if (!existing) {
-      makeFolders(this.#root, parent(path));
+      makeFolders(this.#root, parent(path), this.#rules.owner);
       mkdirSync(bytes(absolute));
     }
     if (!existing || !top) this.#attributes(entry, absolute);

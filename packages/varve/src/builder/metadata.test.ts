@@ -19,7 +19,7 @@ function apply(lines: string, base: ContainerConfig = {}): Result {
   for (const instruction of parseDockerfile(`FROM x\n${lines}`).stages[0]?.instructions ?? []) {
     const change = applyMetadata({ config, scope, commandSet }, instruction);
     assert.ok(change, instruction.kind);
-    history.push(nopText(config, change.comment));
+    history.push(nopText(change.config, change.comment));
     commandSet ||= change.setsCommand === true;
     config = change.config;
   }
@@ -37,12 +37,12 @@ const histories: readonly (readonly [line: string, createdBy: string])[] = [
   ['USER app', '/bin/sh -c #(nop)  USER app'],
   ['ARG a=1 b', '/bin/sh -c #(nop)  ARG a=1 b'],
   ['STOPSIGNAL SIGTERM', '/bin/sh -c #(nop)  STOPSIGNAL SIGTERM'],
-  ['SHELL ["/bin/bash", "-c"]', '/bin/sh -c #(nop)  SHELL [/bin/bash -c]'],
+  ['SHELL ["/bin/bash", "-c"]', '/bin/bash -c #(nop)  SHELL [/bin/bash -c]'],
   ['ONBUILD RUN x', '/bin/sh -c #(nop)  ONBUILD RUN x'],
   ['MAINTAINER me', '/bin/sh -c #(nop)  MAINTAINER me'],
   [
     'HEALTHCHECK --interval=5m --timeout=1500ms --retries=3 CMD ["x"]',
-    '/bin/sh -c #(nop)  HEALTHCHECK {["CMD" "x"] "5m0s" "1.5s" "0s" "0s" \'\\x03\'}',
+    '/bin/sh -c #(nop)  HEALTHCHECK &{["CMD" "x"] "5m0s" "1.5s" "0s" "0s" \'\\x03\'}',
   ],
 ];
 

@@ -105,7 +105,7 @@ function healthcheckText(check: Healthcheck): string {
     .map((time) => JSON.stringify(goDuration(time ?? 0)))
     .join(' ');
   const retries = (check.Retries ?? 0).toString(16).padStart(2, '0');
-  return `{${quoteList(check.Test ?? [])} ${times} '\\x${retries}'}`;
+  return `&{${quoteList(check.Test ?? [])} ${times} '\\x${retries}'}`;
 }
 
 function without(config: ContainerConfig, key: keyof ContainerConfig): ContainerConfig {

@@ -98,7 +98,7 @@ function findTarget(stages: readonly Stage[], target: string | undefined): numbe
   const named = stages.findLastIndex((stage) => stage.from.as === target.toLowerCase());
   if (named >= 0) return named;
   if (/^\d+$/.test(target) && Number(target) < stages.length) return Number(target);
-  throw new VarveError('invalid', 'NO_SUCH_STAGE', `target stage "${target}" could not be found`, {
+  throw new VarveError('invalid', 'NO_SUCH_STAGE', `failed to reach build target ${target} in Dockerfile`, {
     subject: target,
   });
 }

@@ -13,6 +13,7 @@ const events: readonly BuildEvent[] = [
   { type: 'status', text: ' ---> Running in 1' },
   { type: 'output', stream: 1, data: Buffer.from('caf\xc3', 'latin1') },
   { type: 'output', stream: 1, data: Buffer.from('\xa9\n', 'latin1') },
+  { type: 'output', stream: 2, data: Buffer.from('oops\n') },
 ];
 
 async function* failing(given: readonly BuildEvent[]): AsyncGenerator<BuildEvent> {
@@ -41,6 +42,7 @@ test('speaks as the classic builder', async () => {
     { stream: ' ---> Running in 1\n', cache: { hit: false, reason: 'new' } },
     { stream: 'caf' },
     { stream: 'é\n' },
+    { stream: '\u001b[91moops\n\u001b[0m' },
     { aux: { ID: image } },
     { stream: `Successfully built ${image.slice(7, 19)}\n` },
     { stream: 'Successfully tagged x:latest\n' },

@@ -2,13 +2,17 @@ import { StringDecoder } from 'node:string_decoder';
 import { shortId, VarveError } from '../base/index.ts';
 import type { BuildEvent } from './types.ts';
 
-/** Docker's exit code of a failed build: that of the RUN that failed. */
+/** The last line of a failed build; the code is that of the RUN that failed. */
 function errorLine(error: unknown): string {
-  const { message, data } = VarveError.from(error);
-  const code = data?.['exitCode'];
-  const errorDetail = { ...(typeof code === 'number' ? { code } : {}), message };
+  const { code, message, data } = VarveError.from(error);
+  const exitCode = code === 'RUN_FAILED' ? { code: data?.['exitCode'] } : {};
+  const errorDetail = { ...exitCode, message };
   return `${JSON.stringify({ errorDetail, error: message })}\r\n`;
 }
+
+/** What is written to standard error comes in red, as moby sends it. */
+const red = '\u001b[91m';
+const plain = '\u001b[0m';
 
 /** Why a step was not in the cache: a member that Docker's clients pass over. */
 interface CacheNote {
@@ -62,7 +66,7 @@ function* lines(
       return;
     case 'output': {
       const text = decoders[event.stream].write(event.data);
-      if (text !== '') yield stream(text);
+      if (text !== '') yield stream(event.stream === 2 ? `${red}${text}${plain}` : text);
       return;
     }
     case 'image':

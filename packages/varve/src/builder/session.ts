@@ -4,7 +4,7 @@ import type { FileHashes } from './file-hashes.ts';
 import type { CacheMounts } from './run-step.ts';
 import type { SourceRoot } from './sources.ts';
 import type { StepCache } from './step-cache.ts';
-import type { BuilderOptions, BuildEvent, BuildRequest } from './types.ts';
+import type { BuildEvent, BuilderOptions, BuildRequest } from './types.ts';
 import type { Workspace } from './workspace.ts';
 
 /** What all steps of one build share. */

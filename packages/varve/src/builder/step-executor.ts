@@ -24,7 +24,7 @@ export async function executeStep(
   const before = { before: stage.digest, text: instruction.text };
   const change = applyMetadata(stage, instruction);
   if (change) {
-    const createdBy = nopText(stage.config, change.comment);
+    const createdBy = nopText(change.config, change.comment);
     if (change.setsCommand) stage.commandSet = true;
     const effective = encodeJson({ createdBy, config: change.config }).toString();
     await cachedStep(
@@ -63,7 +63,7 @@ async function executeWorkdir(
     return makeLayer(context, randomId(), async (mounted) => {
       const root = raw(mounted);
       if (lstat(join(root, resolveInside(root, raw(path))))?.isDirectory()) return false;
-      makeFolders(root, raw(path), { owner: resolveUser(root, stage.config.User ?? ''), mode: 0o755 });
+      makeFolders(root, raw(path), resolveUser(root, stage.config.User ?? ''));
       return true;
     });
   });

@@ -136,14 +136,17 @@ export function transferShape(transfer: Transfer, sources: readonly PlacedSource
   return sources[0]?.directory ? 'dir' : 'file';
 }
 
-/** Where one source lands: below the root, links of the image followed but for the last name. */
-function placeOf(root: RawPath, transfer: Transfer, name: RawPath): RawPath {
+/**
+ * Where one file lands, below the root. A destination that is a link leads to its target, as the classic builder
+ * has it; a link among the names of a folder is replaced.
+ */
+function placeOf(root: RawPath, transfer: Transfer, name: RawPath, owner: Owner): RawPath {
   const destination = raw(transfer.destination);
   const resolved = resolveInside(root, destination);
   if (transfer.destination.endsWith('/') || lstat(join(root, resolved))?.isDirectory()) {
-    return join(makeFolders(root, destination).path, name);
+    return join(makeFolders(root, destination, owner), name);
   }
-  return join(makeFolders(root, parent(destination)).path, basename(destination));
+  return join(makeFolders(root, parent(resolved), owner), basename(resolved));
 }
 
 /** Unpacks an archive into a folder below the image's root. */
@@ -168,16 +171,18 @@ export async function copyInto(
     if (!source.directory && exclude.excludes(source.name)) continue;
     const { folder, filter } = source.root;
     if (source.archive) {
-      await unpack(join(folder, source.path), root, makeFolders(root, raw(transfer.destination)).path);
+      await unpack(join(folder, source.path), root, makeFolders(root, raw(transfer.destination), owner));
     } else if (transfer.parents) {
-      const at = makeFolders(root, join(raw(transfer.destination), source.parents)).path;
+      const at = makeFolders(root, join(raw(transfer.destination), source.parents), owner);
       await copier.copy(folder, source.path, join(at, source.name), filter, exclude);
     } else if (source.directory) {
       const target = resolveInside(root, raw(transfer.destination));
-      makeFolders(root, parent(target));
+      // The top of a context is a folder of ours, whose mode says nothing: it arrives as 0755.
+      if (source.path === '') makeFolders(root, target, owner);
+      else makeFolders(root, parent(target), owner);
       await copier.copy(folder, source.path, target, filter, exclude);
     } else {
-      await copier.copy(folder, source.path, placeOf(root, transfer, source.name), filter);
+      await copier.copy(folder, source.path, placeOf(root, transfer, source.name, owner), filter);
     }
   }
 }

@@ -73,6 +73,7 @@ for (const [word, text] of table) {
 
 const broken: readonly (readonly [word: string, message: string])[] = [
   ['${', "syntax error: missing '}'"],
+  ['${A', "syntax error: missing '}'"],
   ['${}', 'syntax error: bad substitution'],
   ['${:x}', 'syntax error: bad substitution'],
   ['${A:-x', "syntax error: missing '}'"],

@@ -185,7 +185,8 @@ class Expander {
     const colon = operator === ':';
     if (colon) operator = this.#next();
     const written = `${colon ? ':' : ''}${operator ?? ''}`;
-    if (operator === undefined || !'+-?#%'.includes(operator)) throw this.#unsupported(written);
+    if (operator === undefined) throw syntaxError("syntax error: missing '}'");
+    if (!'+-?#%'.includes(operator)) throw this.#unsupported(written);
     const trims = operator === '#' || operator === '%';
     const word = this.readUntil('}', trims).text;
     const value = this.#value(name);

@@ -1,10 +1,10 @@
-export { type Expansion, type ExpandOptions, expandWord, type Variables } from './expand.ts';
 export { parseError } from './errors.ts';
+export { type ExpandOptions, type Expansion, expandWord, type Variables } from './expand.ts';
 export { chompTabs } from './heredoc.ts';
 export { type FolderMatch, IgnoreMatcher, readIgnoreFile } from './ignore.ts';
-export { lint, lintRules, type LintWarning } from './lint.ts';
+export { type LintWarning, lint, lintRules } from './lint.ts';
 export { parseMount, type RunMount } from './mount.ts';
 export { parseDockerfile, parseTrigger } from './parse.ts';
 export { PathPattern } from './path-pattern.ts';
-export { globalScope, platformArgs, proxyArgs, StageScope, type BuildArgs } from './scope.ts';
+export { type BuildArgs, globalScope, platformArgs, proxyArgs, StageScope } from './scope.ts';
 export type * from './types.ts';

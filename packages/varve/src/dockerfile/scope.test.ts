@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { globalScope, parseDockerfile, platformArgs, StageScope, type BuildArgs } from './index.ts';
+import { type BuildArgs, globalScope, parseDockerfile, platformArgs, StageScope } from './index.ts';
 
 const amd64 = { os: 'linux', architecture: 'amd64' };
 const automatic = platformArgs(amd64, { os: 'linux', architecture: 'arm', variant: 'v7' });

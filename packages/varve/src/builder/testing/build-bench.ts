@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { VarveError } from '../../base/index.ts';
 import { openContentStore } from '../../content/index.ts';
 import { RegistryClient } from '../../distribution/index.ts';
-import { LocalImageStore, type LocalImage } from '../../image/index.ts';
+import { type LocalImage, LocalImageStore } from '../../image/index.ts';
 import { mountsBelow, spawn, unmount } from '../../linux/index.ts';
 import type { ContainerConfig } from '../../oci/index.ts';
 import { State } from '../../state/index.ts';
 import { Overlay2Driver } from '../../storage/index.ts';
 import {
-  Builder,
   type BuildEvent,
+  Builder,
   type BuilderOptions,
   type BuildRequest,
   type StepRunner,
