@@ -1,6 +1,6 @@
+import { readFileSync } from 'node:fs';
 import type { ContainerCreate, HostConfig, Mount, PortBinding } from '@varve/client';
 import { parseBytes, parseDuration, VarveError } from '../base/index.ts';
-import { readFileSync } from 'node:fs';
 import type { Flag, FlagValues } from './flags.ts';
 
 const list = (name: string, value: string, description: string, short?: string): Flag => ({

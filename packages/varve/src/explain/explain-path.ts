@@ -1,5 +1,5 @@
 import { type FollowedLink, foldersAbove, lookUp } from './look-up.ts';
-import { isFolder, isPresent, nodePath, type Stack, type Version } from './stack.ts';
+import { decides, isFolder, isPresent, nodePath, type Stack, type Version } from './stack.ts';
 import type { FileFacts, Hiding, LayerName } from './types.ts';
 import { factsOf, hiddenBy, hidesSomething, type Place, placeOf, seenVersion } from './visibility.ts';
 
@@ -55,7 +55,7 @@ export interface PathExplanation {
 export function explainPath(stack: Stack, asked: string): PathExplanation {
   const { place, links, loops } = lookUp(stack, asked);
   const seen = loops ? undefined : seenVersion(place);
-  const file = seen && factsOf(seen);
+  const file = seen && factsOf(place, seen);
   const write = seen && file && writeCost(place, seen, file);
   return {
     asked,
@@ -82,7 +82,7 @@ function findings(stack: Stack, place: Place, seen: Version | undefined): PathFi
     const own = ownHiding(place, version);
     const hides = hidings.get(layer) ?? own;
     hidings.delete(layer);
-    const file = factsOf(version);
+    const file = factsOf(place, version);
     const blocker = file && hiddenBy(place, version);
     result.push({
       layer: nameOf(layer),
@@ -109,7 +109,7 @@ function roleOf(version: Version, seen: Version | undefined, isHidden: boolean):
 function ownHiding(place: Place, version: Version): Hiding | undefined {
   if (version.whiteout) return { by: 'whiteout', at: place.path };
   if (version.opaque) return { by: 'opaque-folder', at: place.path };
-  const below = place.node?.versions.findLast(({ layer }) => layer < version.layer);
+  const below = place.node?.versions.findLast((item) => item.layer < version.layer && decides(item));
   if (!below || !isPresent(version)) return undefined;
   return isFolder(version) && isFolder(below) ? undefined : { by: 'replacement', at: place.path };
 }

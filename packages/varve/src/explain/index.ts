@@ -1,7 +1,7 @@
+export { type Advice, adviceFor } from './advice.ts';
 export { explainPath, type PathExplanation, type PathFinding, type WriteCost } from './explain-path.ts';
 export { layerInstructions } from './instructions.ts';
 export { type FollowedLink, lookUp } from './look-up.ts';
-export { type Advice, adviceFor } from './advice.ts';
 export { renderLedger, renderPath } from './render.ts';
 export { buildStack, type Stack } from './stack.ts';
 export type * from './types.ts';

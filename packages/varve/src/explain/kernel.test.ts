@@ -11,8 +11,8 @@ import {
   type ExplainLayer,
   explainPath,
   type FileType,
-  largest,
   type LayerEntry,
+  largest,
   mergedView,
   wasteLedger,
 } from './index.ts';

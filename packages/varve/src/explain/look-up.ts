@@ -34,7 +34,7 @@ export function lookUp(stack: Stack, path: string): LookUp {
     }
     const place = childPlace(trail.at(-1) as Place, part);
     const seen = seenVersion(place);
-    const facts = seen && factsOf(seen);
+    const facts = seen && factsOf(place, seen);
     if (rest.length > 0 && seen && facts?.type === 'symlink') {
       const target = facts.linkName ?? '';
       links.push({ path: place.path, target, layer: seen.layer });

@@ -58,6 +58,11 @@ export function isFolder(version: Version): boolean {
   return version.inode ? version.inode.facts.type === 'directory' : version.implied === true;
 }
 
+/** True for a version that bears on whether the path is there: not one that only empties a folder of lower layers. */
+export function decides(version: Version): boolean {
+  return isPresent(version) || version.whiteout === true;
+}
+
 /** True for a version with something at the path, not only a deletion. */
 export function isPresent(version: Version): boolean {
   return version.inode !== undefined || version.implied === true;
@@ -115,20 +120,14 @@ class LayerBuilder {
       return;
     }
     if (base.startsWith(metadataPrefix) && base !== opaqueName) return;
-    // The bottom layer has nothing to delete from; its whiteouts leave no trace, not even a folder.
-    if (base.startsWith(whiteoutPrefix) && this.#layer === 0) {
-      if (base !== opaqueName) {
-        const name = [...parts, base.slice(whiteoutPrefix.length)];
-        this.#version(name.reduce(child, this.#root)).whiteout = true;
-      }
-      return;
-    }
+    // Deleting makes no folder: what is not below cannot be deleted, and what is has its folder there.
     if (base === opaqueName) {
-      this.#version(this.#folder(parts)).opaque = true;
+      this.#version(this.#walk(parts, false)).opaque = true;
       return;
     }
     if (base.startsWith(whiteoutPrefix)) {
-      this.#version(child(this.#folder(parts), base.slice(whiteoutPrefix.length))).whiteout = true;
+      const node = child(this.#walk(parts, false), base.slice(whiteoutPrefix.length));
+      this.#version(node).whiteout = true;
       return;
     }
     const node = child(this.#folder(parts), base);
@@ -154,11 +153,11 @@ class LayerBuilder {
   /** The folder of a path, made where the layer has none; the layer's own links on the way are followed inside the root. */
   #folder(parts: readonly string[]): StackNode {
     const path = parts.join('/');
-    if (this.#lastFolder?.path !== path) this.#lastFolder = { path, node: this.#walk(parts) };
+    if (this.#lastFolder?.path !== path) this.#lastFolder = { path, node: this.#walk(parts, true) };
     return this.#lastFolder.node;
   }
 
-  #walk(parts: readonly string[]): StackNode {
+  #walk(parts: readonly string[], make: boolean): StackNode {
     let links = 0;
     let node = this.#root;
     const rest = [...parts];
@@ -176,20 +175,20 @@ class LayerBuilder {
         rest.unshift(...target.split('/').filter((name) => name !== '' && name !== '.'));
         continue;
       }
-      if (!own || !isFolder(own)) this.#imply(next);
+      if (make && !(own && isFolder(own))) this.#imply(next);
       node = next;
     }
     return node;
   }
 
   #imply(node: StackNode): void {
-    this.#clear(node);
+    if (this.#own(node)?.inode) this.#clear(node);
     this.#version(node).implied = true;
   }
 
   #setFolder(node: StackNode, entry: LayerEntry): void {
     const own = this.#own(node);
-    if (own && !isFolder(own)) this.#clear(node);
+    if (own?.inode && !isFolder(own)) this.#clear(node);
     const version = this.#version(node);
     version.implied = false;
     version.inode = this.#makeInode(node, entry);

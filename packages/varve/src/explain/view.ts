@@ -1,7 +1,7 @@
 import { differences } from './differences.ts';
 import type { Stack, StackNode } from './stack.ts';
 import type { Difference, FileFacts, LayerName } from './types.ts';
-import { factsOf, seenVersion, walkStack } from './visibility.ts';
+import { attributesOf, factsOf, seenVersion, walkStack } from './visibility.ts';
 
 /** A path of the merged tree. */
 export interface SeenFile extends FileFacts {
@@ -15,9 +15,9 @@ export function mergedView(stack: Stack): Map<string, SeenFile> {
   const view = new Map<string, SeenFile>();
   for (const place of walkStack(stack)) {
     const version = seenVersion(place);
-    const facts = version && factsOf(version);
+    const facts = version && factsOf(place, version);
     if (!version || !facts) continue;
-    const xattrs = version.inode?.xattrs;
+    const xattrs = (version.inode ?? attributesOf(place, version)?.inode)?.xattrs;
     view.set(place.path, {
       path: place.path,
       layer: stack.layers[version.layer] as LayerName,

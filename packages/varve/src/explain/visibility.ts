@@ -1,5 +1,5 @@
 import { pathParts } from './paths.ts';
-import { isFolder, isPresent, type Stack, type StackNode, type Version } from './stack.ts';
+import { decides, isFolder, isPresent, type Stack, type StackNode, type Version } from './stack.ts';
 import type { FileFacts, Hiding } from './types.ts';
 
 /** A layer from which on everything below it is hidden. */
@@ -19,12 +19,34 @@ export interface Place {
   readonly floor: number;
 }
 
-/** The attributes a folder gets that only entries below it made (`layer`'s extractor). */
-const impliedFolder: FileFacts = { type: 'directory', size: 0, mode: 0o755, uid: 0, gid: 0, mtime: 0 };
+/** The attributes of a folder that no layer has an entry for (`layer`'s extractor). */
+const bareFolder: FileFacts = { type: 'directory', size: 0, mode: 0o755, uid: 0, gid: 0, mtime: 0 };
 
-/** What a version shows; undefined when it only deletes. */
-export function factsOf(version: Version): FileFacts | undefined {
-  return version.inode?.facts ?? (version.implied ? impliedFolder : undefined);
+/**
+ * What a version shows; undefined when it only deletes. A folder without an entry of its own looks as it does in the
+ * layers below.
+ */
+export function factsOf(place: Place, version: Version): FileFacts | undefined {
+  if (version.inode) return version.inode.facts;
+  if (!version.implied) return undefined;
+  return attributesOf(place, version)?.inode?.facts ?? bareFolder;
+}
+
+/** The version whose entry gives a folder its attributes; undefined when there is none. */
+export function attributesOf(place: Place, version: Version): Version | undefined {
+  const floor = floorBelow(place, version.layer + 1);
+  for (const below of place.node?.versions.toReversed() ?? []) {
+    if (below.layer > version.layer) continue;
+    if (below.layer < floor || !(below === version || isFolder(below) || !decides(below))) return undefined;
+    if (below.inode) return below;
+    if (below.whiteout) return undefined;
+  }
+  return undefined;
+}
+
+/** The lowest layer that can still be seen at a place when only the layers below `layer` are there. */
+function floorBelow(place: Place, layer: number): number {
+  return Math.max(0, ...place.above.map((list) => list.findLast((item) => item.layer < layer)?.layer ?? 0));
 }
 
 export function rootPlace(stack: Stack): Place {
@@ -65,7 +87,7 @@ function blockersFor(node: StackNode, path: string): Blocker[] {
  * A root without entries shows the default attributes.
  */
 export function seenVersion(place: Place): Version | undefined {
-  const top = place.node?.versions.findLast(({ layer }) => layer >= place.floor);
+  const top = place.node?.versions.findLast((version) => version.layer >= place.floor && decides(version));
   if (place.node && !place.node.parent) {
     return place.node.versions.findLast(({ inode }) => inode !== undefined) ?? { layer: 0, implied: true };
   }
@@ -96,11 +118,10 @@ function ownBlocker(place: Place, version: Version): Blocker | undefined {
 
 /** True when some layer below has something at the place that `version` keeps from being seen. */
 export function hidesSomething(place: Place, version: Version): boolean {
-  const floorBelow = Math.max(
-    0,
-    ...place.above.map((blockers) => blockers.findLast(({ layer }) => layer < version.layer)?.layer ?? 0),
+  const floor = floorBelow(place, version.layer);
+  const below = place.node?.versions.findLast(
+    (item) => item.layer < version.layer && item.layer >= floor && decides(item),
   );
-  const below = place.node?.versions.findLast(({ layer }) => layer < version.layer && layer >= floorBelow);
   return below !== undefined && isPresent(below);
 }
 

@@ -1,7 +1,7 @@
+import { isKind } from '../base/index.ts';
 import type { ContentStore } from '../content/index.ts';
 import { type ChainID, chainIds, type DiffID, type Digest, type ImageConfig } from '../oci/index.ts';
 import type { StorageDriver } from '../storage/index.ts';
-import { isKind } from '../base/index.ts';
 import type { Pins } from './pins.ts';
 import type { ImageRecords } from './records.ts';
 

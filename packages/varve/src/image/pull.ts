@@ -22,8 +22,8 @@ import {
   type Reference,
   withDefaultTag,
 } from '../oci/index.ts';
-import { type LayerToUnpack, type UnpackContext, unpackLayers } from './unpack.ts';
 import type { TransferEvent, TransferOptions } from './types.ts';
+import { type LayerToUnpack, type UnpackContext, unpackLayers } from './unpack.ts';
 
 /** Layers downloaded at the same time, as dockerd's max-concurrent-downloads. */
 const downloadLimit = 3;

@@ -6,12 +6,12 @@ import {
   type Descriptor,
   type DiffID,
   type Digest,
+  familiarReference,
   type Manifest,
   parseManifestDocument,
   parseReference,
   type Reference,
   withDefaultTag,
-  familiarReference,
 } from '../oci/index.ts';
 import type { ImageRecords } from './records.ts';
 import type { LocalImage, TransferEvent, TransferOptions } from './types.ts';

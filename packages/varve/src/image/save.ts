@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import type { ContentStore } from '../content/index.ts';
+import { encodeEnd, encodeHeader, paddingAfter, type TarEntryType } from '../layer/index.ts';
 import {
   type Descriptor,
   type Digest,
@@ -12,7 +13,6 @@ import {
   parseManifestDocument,
   parseReference,
 } from '../oci/index.ts';
-import { encodeEnd, encodeHeader, paddingAfter, type TarEntryType } from '../layer/index.ts';
 import type { LocalImage } from './types.ts';
 
 /** An image to be saved with the references it was asked for by; none when it was asked for by id. */

@@ -22,13 +22,13 @@ import type { StorageDriver } from '../storage/index.ts';
 import { collect } from './collect.ts';
 import { createImage, totalSize } from './create.ts';
 import { historyItems, type KnownAncestor } from './history.ts';
-import { importImage, type ImportOptions } from './import.ts';
+import { type ImportOptions, importImage } from './import.ts';
 import { loadImages } from './load.ts';
 import { Pins } from './pins.ts';
 import { digestReference, pullImage } from './pull.ts';
 import { pushImage } from './push.ts';
 import { ImageRecords } from './records.ts';
-import { removeImage, type RemoveOptions } from './remove.ts';
+import { type RemoveOptions, removeImage } from './remove.ts';
 import { type SavedImage, saveImages } from './save.ts';
 import type {
   HistoryItem,

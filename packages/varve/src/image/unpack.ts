@@ -1,11 +1,11 @@
 import { mapLimit, VarveError } from '../base/index.ts';
 import type { ContentStore } from '../content/index.ts';
+import type { Descriptor } from '../oci/index.ts';
 import { type ChainID, chainIds, type DiffID, layerCompression } from '../oci/index.ts';
 import type { StorageDriver } from '../storage/index.ts';
 import type { Pins } from './pins.ts';
 import type { ImageRecords } from './records.ts';
 import type { StoredLayer } from './types.ts';
-import type { Descriptor } from '../oci/index.ts';
 
 /** Layers unpacked at the same time: one worker for each of two cores; more only compete for the disk. */
 const unpackLimit = 2;

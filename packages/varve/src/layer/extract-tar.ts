@@ -1,7 +1,9 @@
-import { throwIfAborted } from '../base/index.ts';
+import { Readable } from 'node:stream';
+import { throwIfAborted, VarveError } from '../base/index.ts';
 import { defaultLimits, type LayerLimits } from './limits.ts';
 import { cleanPath } from './names.ts';
 import type { Compression } from './types.ts';
+import type { SessionStart } from './worker/stream-protocol.ts';
 import { StreamSession } from './worker/stream-threads.ts';
 
 /** Where and how an archive is unpacked. */
@@ -40,51 +42,57 @@ export async function extractTar(
   const { signal } = options;
   throwIfAborted(signal);
   const session = new StreamSession();
-  const onAbort = (): void => session.close();
+  // Rejects when the caller aborts or the thread fails, even while the archive's next bytes are awaited.
+  const stopped = Promise.withResolvers<never>();
+  stopped.promise.catch(() => undefined);
+  const onAbort = (): void => {
+    session.close();
+    stopped.reject(new VarveError('cancelled', 'CANCELLED', 'the operation was cancelled'));
+  };
   signal?.addEventListener('abort', onAbort, { once: true });
+  const bytes = archive[Symbol.asyncIterator]();
   try {
-    await session.start({
-      kind: 'extract',
-      root: target.root,
-      compression: target.compression ?? 'auto',
-      limits: { ...defaultLimits, ...options.limits },
-      options: {
-        whiteouts: target.whiteouts ?? 'none',
-        rootEntry: target.whiteouts !== undefined,
-        ...(target.noOverwriteDirNonDir === undefined
-          ? {}
-          : { noOverwriteDirNonDir: target.noOverwriteDirNonDir }),
-        ...(target.owner === undefined ? {} : { owner: target.owner }),
-        ...(target.path === undefined ? {} : { prefix: cleanPath(Buffer.from(target.path)) }),
-      },
-    });
+    await session.start(sessionStart(target, options));
+    let window: Promise<unknown>[] = [];
     let sent = 0;
-    let failed: unknown;
-    let pending: Promise<void>[] = [];
-    for await (const chunk of archive) {
-      throwIfAborted(signal);
-      if (failed !== undefined) throw failed;
+    for (;;) {
+      const next = await Promise.race([bytes.next(), stopped.promise]);
+      if (next.done) break;
       // A copy: the chunk may share its memory with others.
-      pending.push(
-        session.chunk(new Uint8Array(chunk)).then(
-          () => undefined,
-          (error: unknown) => {
-            failed ??= error;
-          },
-        ),
-      );
-      sent += chunk.length;
-      if (sent >= windowBytes) {
-        await Promise.all(pending);
-        pending = [];
-        sent = 0;
-      }
+      const taken = session.chunk(new Uint8Array(next.value));
+      taken.catch(stopped.reject);
+      window.push(taken);
+      sent += next.value.length;
+      if (sent < windowBytes) continue;
+      await Promise.all(window);
+      window = [];
+      sent = 0;
     }
-    await Promise.all(pending);
-    if (failed !== undefined) throw failed;
+    await Promise.all(window);
     return (await session.end()) as { readonly size: number; readonly entries: number };
   } finally {
     signal?.removeEventListener('abort', onAbort);
     session.close();
+    // A source that waits for bytes would end only when they come: a stream is destroyed, an iterator not waited for.
+    if (archive instanceof Readable) archive.destroy();
+    else void bytes.return?.();
   }
+}
+
+function sessionStart(target: ExtractTarget, options: ExtractTarOptions): SessionStart {
+  return {
+    kind: 'extract',
+    root: target.root,
+    compression: target.compression ?? 'auto',
+    limits: { ...defaultLimits, ...options.limits },
+    options: {
+      whiteouts: target.whiteouts ?? 'none',
+      rootEntry: target.whiteouts !== undefined,
+      ...(target.noOverwriteDirNonDir === undefined
+        ? {}
+        : { noOverwriteDirNonDir: target.noOverwriteDirNonDir }),
+      ...(target.owner === undefined ? {} : { owner: target.owner }),
+      ...(target.path === undefined ? {} : { prefix: cleanPath(Buffer.from(target.path)) }),
+    },
+  };
 }

@@ -15,7 +15,8 @@ export const defaultLimits: LayerLimits = {
   // Real layers stay below 20; gzip of zeros reaches 1030. Files full of zeros do exist, so small ones may pass.
   maxRatio: 200,
   ratioFrom: 4 * 2 ** 30,
-  maxEntries: 20_000_000,
+  // The largest images have a million; each costs a thread about 200 bytes.
+  maxEntries: 4_000_000,
 };
 
 /** @throws VarveError COMPRESSION_BOMB. */

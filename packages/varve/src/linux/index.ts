@@ -1,43 +1,5 @@
-export { declare, errnoName, lastErrno, systemError } from './libc.ts';
-export {
-  closeFd,
-  findProgram,
-  makePipe,
-  type ProcessExit,
-  type RunOptions,
-  type RunResult,
-  run,
-  type SpawnedProcess,
-  type SpawnOptions,
-  type StdioTarget,
-  sendSignal,
-  spawn,
-} from './process.ts';
-export { identifyProcess, isAlive, type ProcessIdentity } from './process-identity.ts';
-export { connectSeqpacket, setWindowSize } from './sockets.ts';
-export { FilesystemSync, filesystemName } from './filesystem.ts';
-export { inFolder } from './in-folder.ts';
-export { type FsOption, fsOptionMaxBytes, mountFilesystem } from './fs-context.ts';
-export {
-  bindMount,
-  type MountAttributes,
-  mount,
-  mountFlags,
-  type Propagation,
-  setMountAttributes,
-  type UnmountOptions,
-  unmount,
-  unmountInBackground,
-} from './mount.ts';
-export { listMounts, type MountEntry, mountsBelow, parseMountinfo } from './mountinfo.ts';
-export { bindInet } from './inet-sockets.ts';
-export { type Link, Links } from './links.ts';
-export {
-  createNetworkNamespace,
-  insideNetworkNamespace,
-  isNamespaceFile,
-  removeNetworkNamespace,
-} from './network-namespace.ts';
+export { kernelHasX32 } from './abi.ts';
+export type { FileName } from './c-string.ts';
 export { capabilityNames, decodeCapabilities, ownCapabilities, ownHardLimit } from './capabilities.ts';
 export {
   type CgroupLayout,
@@ -49,7 +11,6 @@ export {
   readCgroupLayout,
   removeCgroup,
 } from './cgroups.ts';
-export type { FileName } from './c-string.ts';
 export { check, errno, result, type SysResult } from './errno.ts';
 export {
   cloneFile,
@@ -84,8 +45,47 @@ export {
   unlinkat,
   utimensat,
 } from './files.ts';
+export { FilesystemSync, filesystemName } from './filesystem.ts';
 export { type FolderEntry, listFolder } from './folders.ts';
+export { type FsOption, fsOptionMaxBytes, mountFilesystem } from './fs-context.ts';
+export { inFolder } from './in-folder.ts';
+export { bindInet } from './inet-sockets.ts';
+export { type CodecStep, IsalDeflate, IsalInflate, isalAvailable } from './isal.ts';
+export { declare, errnoName, lastErrno, systemError } from './libc.ts';
+export { type Link, Links } from './links.ts';
+export {
+  bindMount,
+  type MountAttributes,
+  mount,
+  mountFlags,
+  type Propagation,
+  setMountAttributes,
+  type UnmountOptions,
+  unmount,
+  unmountInBackground,
+} from './mount.ts';
+export { listMounts, type MountEntry, mountsBelow, parseMountinfo } from './mountinfo.ts';
+export {
+  createNetworkNamespace,
+  insideNetworkNamespace,
+  isNamespaceFile,
+  removeNetworkNamespace,
+} from './network-namespace.ts';
+export {
+  closeFd,
+  findProgram,
+  makePipe,
+  type ProcessExit,
+  type RunOptions,
+  type RunResult,
+  run,
+  type SpawnedProcess,
+  type SpawnOptions,
+  type StdioTarget,
+  sendSignal,
+  spawn,
+} from './process.ts';
+export { identifyProcess, isAlive, type ProcessIdentity } from './process-identity.ts';
+export { connectSeqpacket, setWindowSize } from './sockets.ts';
 export { type FileStat, fileType, statAt, statFd, type TimeSpec } from './stat.ts';
 export { getXattr, listXattrs, pathBelow, removeXattr, setXattr, type XattrTarget } from './xattrs.ts';
-export { type CodecStep, IsalDeflate, IsalInflate, isalAvailable } from './isal.ts';
-export { kernelHasX32 } from './abi.ts';

@@ -107,7 +107,9 @@ export class RouteSocket implements Disposable {
       async: (...args: [...Parameters<Send>, (error: Error | null, sent: number) => void]) => void;
     };
     const sent = await new Promise<number>((resolve, reject) => {
-      async(this.#slowFd, bytes, bytes.length, 0, (error, result) => (error ? reject(error) : resolve(result)));
+      async(this.#slowFd, bytes, bytes.length, 0, (error, result) =>
+        error ? reject(error) : resolve(result),
+      );
     });
     if (sent < 0) throw new VarveError('internal', 'NETLINK', `${request.what}: the kernel took no message`);
     this.#acknowledged(this.#slowFd, request);

@@ -2,8 +2,8 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { basename, dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { closeFd } from './process.ts';
 import { declare, errnoName, lastErrno, systemError } from './libc.ts';
+import { closeFd } from './process.ts';
 
 const socketCall = declare<(domain: number, type: number, protocol: number) => number>(
   'int socket(int domain, int type, int protocol)',

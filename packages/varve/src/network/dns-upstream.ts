@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
 import { VarveError } from '../base/index.ts';
-import { questionBytes, type Question } from './dns-message.ts';
+import { type Question, questionBytes } from './dns-message.ts';
 
 const TIMEOUT_MS = 4000;
 const ROUNDS = 2;

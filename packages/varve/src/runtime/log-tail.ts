@@ -1,5 +1,5 @@
-import { type LogEntry, parseLogEntry } from './log-line.ts';
 import { type LogFile, readLinesBackwards } from './log-files.ts';
+import { type LogEntry, parseLogEntry } from './log-line.ts';
 
 /** Where to start reading for the last lines, and how many complete lines found from there are still too early. */
 export interface TailStart {

@@ -2,7 +2,7 @@ import { type FSWatcher, watch } from 'node:fs';
 import { dirname } from 'node:path';
 import { throwIfAborted } from '../base/index.ts';
 import { type LogFile, openLogFiles, openNextLogFile, readLines } from './log-files.ts';
-import { type JoinedLine, type LogEntry, LineJoiner, parseLogEntry, timestampOf } from './log-line.ts';
+import { type JoinedLine, LineJoiner, type LogEntry, parseLogEntry, timestampOf } from './log-line.ts';
 import { findTail } from './log-tail.ts';
 import type { LogLine, LogQuery } from './types.ts';
 

@@ -16,11 +16,11 @@ import { pipeline } from 'node:stream/promises';
 import { after, before, test } from 'node:test';
 import { openContentStore } from '../../src/content/index.ts';
 import { RegistryClient } from '../../src/distribution/index.ts';
+import type { TransferEvent } from '../../src/image/index.ts';
+import { LocalImageStore } from '../../src/image/index.ts';
 import { startRegistry } from '../../src/registry/index.ts';
 import { State } from '../../src/state/index.ts';
 import { Overlay2Driver } from '../../src/storage/index.ts';
-import { LocalImageStore } from '../../src/image/index.ts';
-import type { TransferEvent } from '../../src/image/index.ts';
 
 const folder = mkdtempSync('/var/tmp/varve-image-');
 const closers: (() => Promise<unknown> | unknown)[] = [];

@@ -1,13 +1,13 @@
 import { versions } from 'node:process';
+import { z } from 'zod';
 import type { Engine } from '../../engine/index.ts';
+import { parseDocument } from '../create-body.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Route } from '../route.ts';
 import { newestVersion, oldestVersion } from '../versions.ts';
 import { containerSummary } from '../views/container-summary.ts';
 import { imageSummary } from '../views/image-view.ts';
 import { volumeView } from '../views/volume-view.ts';
-import { parseDocument } from '../create-body.ts';
-import { z } from 'zod';
 
 function ping(exchange: Exchange): void {
   const { response, request } = exchange;

@@ -1,5 +1,5 @@
-import type { HistoryItem, LocalImage } from '../../image/index.ts';
 import type { Engine } from '../../engine/index.ts';
+import type { HistoryItem, LocalImage } from '../../image/index.ts';
 import { familiarReference, parseReference } from '../../oci/index.ts';
 import { type ApiVersion, since } from '../versions.ts';
 

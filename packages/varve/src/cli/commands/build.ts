@@ -1,15 +1,15 @@
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
+import { Readable } from 'node:stream';
 import { parseBytes, VarveError } from '../../base/index.ts';
+import { encodeEnd, encodeHeader, paddingAfter } from '../../layer/index.ts';
 import type { Command } from '../command.ts';
+import { confirm } from '../confirm.ts';
 import { contextTar } from '../context-tar.ts';
 import { dockerConfig, lookUpCredentials } from '../credentials.ts';
-import { showProgress } from '../output/transfer.ts';
-import { confirm } from '../confirm.ts';
 import { filtersOf } from '../output/list.ts';
 import { printPruned } from '../output/pruned.ts';
-import { encodeEnd, encodeHeader, paddingAfter } from '../../layer/index.ts';
-import { Readable } from 'node:stream';
+import { showProgress } from '../output/transfer.ts';
 
 /** `A=1` gives a value, `A` takes the caller's, or none. */
 function buildArguments(

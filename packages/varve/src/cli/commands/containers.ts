@@ -1,9 +1,10 @@
+import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import type { ContainerSummary, Port } from '@varve/client';
 import { formatBytes, formatDuration, parseBytes, shortId, VarveError } from '../../base/index.ts';
-import type { Command } from '../command.ts';
 import { interactiveSession } from '../attach.ts';
+import type { Command } from '../command.ts';
 import {
   type Column,
   filterFlag,
@@ -14,7 +15,6 @@ import {
   quietFlag,
 } from '../output/list.ts';
 import { formatTable } from '../output/table.ts';
-import { once } from 'node:events';
 
 function ports(list: readonly Port[]): string {
   return [

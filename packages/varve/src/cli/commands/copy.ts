@@ -3,7 +3,7 @@ import { basename, dirname, join, posix, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type Engine, EngineError, type PathStat } from '@varve/client';
 import { VarveError } from '../../base/index.ts';
-import { readTar, extractTar } from '../../layer/index.ts';
+import { extractTar, readTar } from '../../layer/index.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { pathTar } from '../context-tar.ts';
 

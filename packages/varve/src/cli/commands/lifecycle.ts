@@ -1,8 +1,8 @@
 import { EngineError } from '@varve/client';
+import { VarveError } from '../../base/index.ts';
+import { interactiveSession } from '../attach.ts';
 import type { Command, CommandContext } from '../command.ts';
 import type { Flag, ParsedArguments } from '../flags.ts';
-import { interactiveSession } from '../attach.ts';
-import { VarveError } from '../../base/index.ts';
 
 const time: Flag = {
   name: 'time',

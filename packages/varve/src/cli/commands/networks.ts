@@ -2,6 +2,7 @@ import { EngineError, type NetworkInspect } from '@varve/client';
 import { shortId } from '../../base/index.ts';
 import type { Command } from '../command.ts';
 import { confirm } from '../confirm.ts';
+import { printInspect } from '../output/inspect.ts';
 import {
   type Column,
   filterFlag,
@@ -11,7 +12,6 @@ import {
   printList,
   quietFlag,
 } from '../output/list.ts';
-import { printInspect } from '../output/inspect.ts';
 import { printPruned } from '../output/pruned.ts';
 
 /** `a=b` entries as an object; an entry without `=` gets an empty value. */

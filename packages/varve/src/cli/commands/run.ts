@@ -1,12 +1,12 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { type Engine, EngineError } from '@varve/client';
-import { parseReference, withDefaultTag, canonicalName, familiarName } from '../../oci/index.ts';
 import { VarveError } from '../../base/index.ts';
+import { canonicalName, familiarName, parseReference, withDefaultTag } from '../../oci/index.ts';
 import { interactiveSession } from '../attach.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { containerFlags, containerRequest } from '../container-flags.ts';
-import type { FlagValues, ParsedArguments } from '../flags.ts';
 import { lookUpCredentials } from '../credentials.ts';
+import type { FlagValues, ParsedArguments } from '../flags.ts';
 import { showProgress } from '../output/transfer.ts';
 import { signalNumbers } from '../signals.ts';
 

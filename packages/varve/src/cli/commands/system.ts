@@ -1,12 +1,12 @@
 import type { DiskUsage } from '@varve/client';
 import { formatBytes, shortId } from '../../base/index.ts';
 import type { Command } from '../command.ts';
+import { completionScripts } from '../complete.ts';
 import { confirm } from '../confirm.ts';
 import { filtersOf, formatFlag } from '../output/list.ts';
 import { printPruned } from '../output/pruned.ts';
 import { formatTable } from '../output/table.ts';
 import { compileTemplate } from '../output/template.ts';
-import { completionScripts } from '../complete.ts';
 import { versionText } from '../version.ts';
 
 const version: Command = {

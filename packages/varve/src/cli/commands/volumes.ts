@@ -1,8 +1,8 @@
 import { EngineError, type Volume } from '@varve/client';
 import type { Command } from '../command.ts';
 import { confirm } from '../confirm.ts';
-import { type Column, filterFlag, filtersOf, formatFlag, printList, quietFlag } from '../output/list.ts';
 import { printInspect } from '../output/inspect.ts';
+import { type Column, filterFlag, filtersOf, formatFlag, printList, quietFlag } from '../output/list.ts';
 import { printPruned } from '../output/pruned.ts';
 import { keyValues } from './networks.ts';
 

@@ -1,5 +1,4 @@
-import type { ParsedArguments } from '../flags.ts';
-import type { Flag } from '../flags.ts';
+import type { Flag, ParsedArguments } from '../flags.ts';
 import type { Terminal } from '../terminal.ts';
 import { formatTable } from './table.ts';
 import { compileTemplate } from './template.ts';

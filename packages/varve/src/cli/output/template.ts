@@ -1,7 +1,7 @@
 import { VarveError } from '../../base/index.ts';
 import { templateFunctions } from './template-functions.ts';
-import { isEmpty, printValue } from './template-values.ts';
 import { type Expression, type Node, parseTemplate } from './template-parser.ts';
+import { isEmpty, printValue } from './template-values.ts';
 
 /** A parsed Go template, to be run on many values. */
 export interface Template {

@@ -24,7 +24,7 @@ export interface TarLimits {
 
 export const defaultTarLimits: TarLimits = {
   maxHeaderBytes: 1 << 20, // as Go's archive/tar, so what Docker can read we can
-  maxEntries: 20_000_000,
+  maxEntries: 4_000_000,
   maxFileBytes: 2 ** 44, // 16 TiB, the most ext4 can hold
 };
 

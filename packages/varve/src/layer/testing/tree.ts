@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { constants, mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   check,
@@ -10,6 +10,7 @@ import {
   listFolder,
   listXattrs,
   openat,
+  pathBelow,
   statAt,
 } from '../../linux/index.ts';
 
@@ -43,24 +44,23 @@ export interface DescribeOptions {
 export function describeTree(root: string, options: DescribeOptions = {}): string[] {
   const lines: string[] = [];
   const inodes = new Map<string, string>();
-  const visit = (path: string, shown: string): void => {
-    const fd = check(openat(-100, path, 0o200000), 'openat', path);
-    const entries = listFolder(fd);
-    if (typeof entries === 'number') throw new Error(`getdents64 ${path}: ${entries}`);
-    for (const { name } of entries.sort((a, b) => a.name.compare(b.name))) {
-      const stat = statAt(fd, name);
-      if (typeof stat === 'number') throw new Error(`statx ${name.toString()}: ${stat}`);
-      const text = name.toString('latin1');
-      const full = join(path, text);
-      const label = `${shown}${JSON.stringify(text).slice(1, -1)}`;
-      lines.push(
-        describe(Buffer.from(`/proc/self/fd/${fd}/${text}`, 'latin1'), label, stat, inodes, options),
-      );
-      if ((stat.mode & fileType.mask) === fileType.directory) visit(full, `${label}/`);
+  const visit = (dirfd: number, name: Buffer, shown: string): void => {
+    const fd = check(openat(dirfd, name, constants.O_RDONLY | constants.O_DIRECTORY), 'openat', shown);
+    try {
+      const entries = listFolder(fd);
+      if (typeof entries === 'number') throw new Error(`getdents64 ${shown}: ${entries}`);
+      for (const entry of entries.sort((x, y) => x.name.compare(y.name))) {
+        const stat = statAt(fd, entry.name);
+        if (typeof stat === 'number') throw new Error(`statx ${shown}${entry.name.toString()}: ${stat}`);
+        const label = `${shown}${JSON.stringify(entry.name.toString('latin1')).slice(1, -1)}`;
+        lines.push(describe(pathBelow(fd, entry.name), label, stat, inodes, options));
+        if ((stat.mode & fileType.mask) === fileType.directory) visit(fd, entry.name, `${label}/`);
+      }
+    } finally {
+      close(fd);
     }
-    close(fd);
   };
-  visit(root, '/');
+  visit(-100, Buffer.from(root), '/');
   return lines;
 }
 

@@ -42,16 +42,27 @@ export class WorkerPool {
     throwIfAborted(signal);
     const stop = new SharedArrayBuffer(4);
     const flag = new Int32Array(stop);
-    const onAbort = (): void => void Atomics.store(flag, 0, 1);
+    const id = ++this.#lastId;
+    const onAbort = (): void => {
+      Atomics.store(flag, 0, 1);
+      this.#dropWaiting(id);
+    };
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
       return await new Promise<Jobs[J]['result']>((resolve, reject) => {
-        this.#queue.push({ request: { id: ++this.#lastId, job, args, stop }, resolve, reject });
+        this.#queue.push({ request: { id, job, args, stop }, resolve, reject });
         this.#dispatch();
       });
     } finally {
       signal?.removeEventListener('abort', onAbort);
     }
+  }
+
+  /** A job that no thread has begun ends at once. */
+  #dropWaiting(id: number): void {
+    const at = this.#queue.findIndex(({ request }) => request.id === id);
+    const [waiting] = at < 0 ? [] : this.#queue.splice(at, 1);
+    waiting?.reject(new VarveError('cancelled', 'CANCELLED', 'the operation was cancelled'));
   }
 
   #dispatch(): void {

@@ -1,2 +1,2 @@
-export { type CollectOptions, type CollectReport, type CollectorParts, collectGarbage } from './collect.ts';
+export { type CollectOptions, type CollectorParts, type CollectReport, collectGarbage } from './collect.ts';
 export { RecentlyUsed } from './recently-used.ts';

@@ -1,5 +1,5 @@
-import { isDigest } from '../../oci/index.ts';
 import type { ChainID, DiffID } from '../../oci/index.ts';
+import { isDigest } from '../../oci/index.ts';
 
 /** Parts of a layer whose meaning the layers below decide. Paths are relative, one character a byte (latin1). */
 export interface Unsettled {

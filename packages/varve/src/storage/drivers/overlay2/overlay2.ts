@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { applyLayer, type DiffSource } from '../../../layer/index.ts';
 import { bindMount, filesystemName } from '../../../linux/index.ts';
 import type { ChainID } from '../../../oci/index.ts';
+import { existingAncestor } from '../../tree/folders.ts';
 import { copyRootAttributes, markRoot, wasRootSet } from '../../tree/root-attributes.ts';
 import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
 import { TreeDriver } from '../../tree/tree-driver.ts';
@@ -13,7 +14,6 @@ import { layout, linkFolder, linkName } from './layout.ts';
 import { mountOverlay } from './overlay-mount.ts';
 import { probeOverlay } from './probe.ts';
 import { settleLayer } from './settle.ts';
-import { existingAncestor } from '../../tree/folders.ts';
 
 /**
  * Layers as folders in overlayfs's own form, stacked by the kernel. On disk, under `<root>/overlay2`:

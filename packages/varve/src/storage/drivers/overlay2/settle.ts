@@ -40,7 +40,9 @@ export function settleLayer(
     const stat = lstatSync(name, { throwIfNoEntry: false });
     if (stat?.isCharacterDevice() && stat.rdev === 0) keepingTimes(name, () => unlinkSync(name));
   }
-  const inherits = folders.map((path) => ({ name: bytes(diff, path), below: findBelow(diff, path, lowers) }));
+  const inherits = folders
+    .filter((path) => isFolderAt(bytes(diff, path)))
+    .map((path) => ({ name: bytes(diff, path), below: findBelow(diff, path, lowers) }));
   for (const { name, below } of inherits.toReversed()) {
     if (!below || !isFolder(below.stat)) keepingTimes(name, () => removeIfEmpty(name));
   }
@@ -68,7 +70,7 @@ function removeIfEmpty(name: Buffer): void {
     rmdirSync(name);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code !== 'ENOTEMPTY' && code !== 'ENOENT' && code !== 'ENOTDIR') throw error;
+    if (code !== 'ENOTEMPTY') throw error;
   }
 }
 
@@ -78,6 +80,12 @@ interface Found {
 }
 
 const isFolder = (stat: FileStat): boolean => (stat.mode & fileType.mask) === fileType.directory;
+
+/** A later entry may have replaced a folder, even by a link. */
+function isFolderAt(name: Buffer): boolean {
+  const stat = statAt(currentFolder, name);
+  return typeof stat !== 'number' && isFolder(stat);
+}
 
 const isWhiteout = (stat: FileStat): boolean =>
   (stat.mode & fileType.mask) === fileType.characterDevice && stat.rdevMajor === 0 && stat.rdevMinor === 0;
