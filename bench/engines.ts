@@ -260,7 +260,7 @@ async function commit(peers: Peers): Promise<void> {
     const remove = (engine: readonly string[]) => (): void => {
       const [program, ...rest] = [...engine, 'rmi', '-f', 'bench/committed'];
       try {
-        execFileSync(program as string, rest, { env: { ...process.env, ...env }, stdio: 'ignore' });
+        execFileSync(program, rest, { env: { ...process.env, ...env }, stdio: 'ignore' });
       } catch {
         // The first run has nothing to remove.
       }

@@ -17,7 +17,7 @@ interface Row {
 }
 const rows: Row[] = [];
 
-async function measure(name: string, run: (out: string) => Promise<unknown> | unknown): Promise<void> {
+async function measure(name: string, run: (out: string) => unknown): Promise<void> {
   const out = join(work, 'out');
   const times: number[] = [];
   for (let round = 0; round < rounds; round++) {

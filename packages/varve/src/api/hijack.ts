@@ -22,7 +22,7 @@ function headLines(
   headers: Readonly<Record<string, string>>,
 ): string {
   const own = Object.entries(response.getHeaders() as Record<string, OutgoingHttpHeader>);
-  const lines = [...own.map(([name, value]) => `${name}: ${String(value)}`)];
+  const lines = own.map(([name, value]) => `${name}: ${String(value)}`);
   return [
     first,
     ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),

@@ -175,7 +175,7 @@ export async function createApiServer(engine: Engine, options: ApiServerOptions)
       });
       server.on('clientError', (_error, socket) => socket.destroy());
       servers.push(server);
-      addresses.push(await listen(server, host as ListenAddress, options));
+      addresses.push(await listen(server, host, options));
     }
   } catch (error) {
     await close();

@@ -20,7 +20,7 @@ export async function interactiveSession(
   options: SessionOptions,
 ): Promise<void> {
   const { stdin, stdout, stderr } = terminal;
-  const raw = options.tty && options.stdin && stdin.isTTY === true;
+  const raw = options.tty && options.stdin && stdin.isTTY;
   const resize = (): void => {
     options.resize(stdout.rows ?? 24, stdout.columns ?? 80).catch(() => undefined);
   };

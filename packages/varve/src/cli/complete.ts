@@ -44,7 +44,10 @@ function flagNames(flags: readonly Flag[]): string[] {
   return flags.filter((flag) => flag.hidden !== true).map((flag) => `--${flag.name}`);
 }
 
-async function objects(kind: string | undefined, engine: () => Promise<Engine>): Promise<string[]> {
+async function objects(
+  kind: NonNullable<Command['completes']>[number] | undefined,
+  engine: () => Promise<Engine>,
+): Promise<string[]> {
   switch (kind) {
     case 'image':
       return (await (await engine()).images.list()).flatMap((image) => image.RepoTags ?? []);
@@ -56,7 +59,9 @@ async function objects(kind: string | undefined, engine: () => Promise<Engine>):
       return (await (await engine()).networks.list()).map((network) => network.Name);
     case 'volume':
       return ((await (await engine()).volumes.list()).Volumes ?? []).map((volume) => volume.Name);
-    default:
+    case 'file':
+    case 'none':
+    case undefined:
       return [];
   }
 }

@@ -33,7 +33,7 @@ export class Terminal {
 
   /** True when a person sees stdout. */
   get interactive(): boolean {
-    return this.stdout.isTTY === true;
+    return this.stdout.isTTY;
   }
 
   /** Columns of the screen; 80 where there is none. */

@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { VarveError } from '../base/index.ts';
 import { extractTar, packTree } from '../layer/index.ts';
 import { fileType } from '../linux/index.ts';

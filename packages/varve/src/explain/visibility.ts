@@ -39,7 +39,6 @@ export function attributesOf(place: Place, version: Version): Version | undefine
     if (below.layer > version.layer) continue;
     if (below.layer < floor || !(below === version || isFolder(below) || !decides(below))) return undefined;
     if (below.inode) return below;
-    if (below.whiteout) return undefined;
   }
   return undefined;
 }

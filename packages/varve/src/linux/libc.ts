@@ -22,7 +22,7 @@ export function background<A extends readonly unknown[], R>(
   const { async: call } = fn as unknown as { async: (this: void, ...args: unknown[]) => void };
   return new Promise((resolve, reject) => {
     call(...args, (error: unknown, result: R) => {
-      if (error) reject(error as Error);
+      if (error) reject(error);
       else resolve({ result, errno: koffi.errno() });
     });
   });

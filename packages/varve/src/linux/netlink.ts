@@ -103,11 +103,11 @@ export class RouteSocket implements Disposable {
 
   async #requestSlow(request: NetlinkRequest): Promise<void> {
     const bytes = this.#encode(request, NLM.ack);
-    const { async } = send as unknown as {
+    const { async: sendInBackground } = send as unknown as {
       async: (...args: [...Parameters<Send>, (error: Error | null, sent: number) => void]) => void;
     };
     const sent = await new Promise<number>((resolve, reject) => {
-      async(this.#slowFd, bytes, bytes.length, 0, (error, result) =>
+      sendInBackground(this.#slowFd, bytes, bytes.length, 0, (error, result) =>
         error ? reject(error) : resolve(result),
       );
     });

@@ -78,7 +78,7 @@ export function optionalStrings(
   if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) {
     throw fault.error(`"${key}" is not a list of strings`);
   }
-  return value as readonly string[];
+  return value;
 }
 
 /** An optional object whose values are strings. */

@@ -10,15 +10,13 @@ after(() => engine[Symbol.asyncDispose]());
 
 async function since(start: number, ...filters: string[]): Promise<string[]> {
   const text = await engine.ok(
-    ...[
-      'events',
-      '--since',
-      String(start),
-      '--until',
-      String(Date.now() / 1000),
-      '--format',
-      '{{.Type}} {{.Action}}',
-    ],
+    'events',
+    '--since',
+    String(start),
+    '--until',
+    String(Date.now() / 1000),
+    '--format',
+    '{{.Type}} {{.Action}}',
     ...filters.flatMap((filter) => ['--filter', filter]),
   );
   return text === '' ? [] : text.split('\n').map((line) => line.trim());

@@ -93,19 +93,17 @@ test('diff shows what changed, and not the runtime’s own files', async () => {
 
 test('commit keeps the changes and takes new settings', async () => {
   await engine.ok(
-    ...[
-      'commit',
-      '-m',
-      'note',
-      '-a',
-      'me',
-      '-c',
-      'CMD ["cat", "/root/new"]',
-      '-c',
-      'ENV X=y',
-      'changed',
-      'made:1',
-    ],
+    'commit',
+    '-m',
+    'note',
+    '-a',
+    'me',
+    '-c',
+    'CMD ["cat", "/root/new"]',
+    '-c',
+    'ENV X=y',
+    'changed',
+    'made:1',
   );
   assert.equal(
     await engine.inspect('made:1', '{{.Config.Cmd}} {{.Author}} {{.Comment}}'),

@@ -46,8 +46,16 @@ test('stop kills after the time', async () => {
 
 test('stop signal and time of the container are used', async () => {
   await engine.ok(
-    ...['run', '-d', '--name', 'usr', '--stop-signal', 'SIGUSR1', 'busybox'],
-    ...['sh', '-c', 'trap "exit 9" USR1; while :; do sleep 0.1; done'],
+    'run',
+    '-d',
+    '--name',
+    'usr',
+    '--stop-signal',
+    'SIGUSR1',
+    'busybox',
+    'sh',
+    '-c',
+    'trap "exit 9" USR1; while :; do sleep 0.1; done',
   );
   await engine.ok('stop', 'usr');
   assert.equal(await engine.inspect('usr', '{{.State.ExitCode}}'), '9');
@@ -133,8 +141,17 @@ test('update changes limits and policy of a running container', async () => {
 
 test('health: starting, healthy, unhealthy', async () => {
   await engine.ok(
-    ...['run', '-d', '--name', 'well', '--health-cmd', 'test ! -e /sick', '--health-interval', '200ms'],
-    ...['--health-retries', '2', ...sleeper],
+    'run',
+    '-d',
+    '--name',
+    'well',
+    '--health-cmd',
+    'test ! -e /sick',
+    '--health-interval',
+    '200ms',
+    '--health-retries',
+    '2',
+    ...sleeper,
   );
   assert.match(await engine.inspect('well', '{{.State.Health.Status}}'), /starting|healthy/);
   await eventually(

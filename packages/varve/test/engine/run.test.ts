@@ -47,22 +47,23 @@ test('a container that cannot start stays created, with the reason', async () =>
 test('sets environment, user, working folder, host name and read-only root', async () => {
   const out = await engine
     .ok(
-      ...[
-        'run',
-        '--rm',
-        '-e',
-        'A=1',
-        '-e',
-        'PATH=/bin',
-        '-u',
-        'user',
-        '-w',
-        '/var',
-        '-h',
-        'box',
-        '--read-only',
-      ],
-      ...['busybox', 'sh', '-c', 'echo $A $PATH $(id -u):$(id -g) $(pwd) $(hostname); touch /x 2>&1'],
+      'run',
+      '--rm',
+      '-e',
+      'A=1',
+      '-e',
+      'PATH=/bin',
+      '-u',
+      'user',
+      '-w',
+      '/var',
+      '-h',
+      'box',
+      '--read-only',
+      'busybox',
+      'sh',
+      '-c',
+      'echo $A $PATH $(id -u):$(id -g) $(pwd) $(hostname); touch /x 2>&1',
     )
     .catch((error: Error) => error.message);
   assert.match(out, /1 \/bin 1000:1000 \/var box/);
@@ -71,8 +72,17 @@ test('sets environment, user, working folder, host name and read-only root', asy
 
 test('limits memory: a greedy program is killed and the record says so', async () => {
   const result = await engine.docker(
-    ...['run', '--name', 'greedy', '-m', '16m', '--memory-swap', '16m', 'busybox'],
-    ...['sh', '-c', 'dd if=/dev/zero of=/dev/null bs=64M count=1'],
+    'run',
+    '--name',
+    'greedy',
+    '-m',
+    '16m',
+    '--memory-swap',
+    '16m',
+    'busybox',
+    'sh',
+    '-c',
+    'dd if=/dev/zero of=/dev/null bs=64M count=1',
   );
   assert.equal(result.code, 137);
   assert.equal(
@@ -112,8 +122,18 @@ test('carries megabytes of output whole and in order', async () => {
 
 test('publishes a port on IPv4, free and chosen', async () => {
   await engine.ok(
-    ...['run', '-d', '--name', 'web', '-p', '18080:80', '-p', '80', 'busybox'],
-    ...['sh', '-c', 'mkdir /www; echo hello >/www/index.html; httpd -f -p 80 -h /www'],
+    'run',
+    '-d',
+    '--name',
+    'web',
+    '-p',
+    '18080:80',
+    '-p',
+    '80',
+    'busybox',
+    'sh',
+    '-c',
+    'mkdir /www; echo hello >/www/index.html; httpd -f -p 80 -h /www',
   );
   const ports = await engine.ok('port', 'web', '80/tcp');
   const chosen = [...ports.matchAll(/0\.0\.0\.0:(\d+)/g)].map((match) => match[1] as string);
@@ -140,7 +160,12 @@ test('binds a host folder, made when missing, and a read-only one', async () => 
   await engine.fails(
     125,
     /bind source path does not exist/,
-    ...['run', '--rm', '--mount', `type=bind,src=${missing},dst=/data`, 'busybox', 'true'],
+    'run',
+    '--rm',
+    '--mount',
+    `type=bind,src=${missing},dst=/data`,
+    'busybox',
+    'true',
   );
   assert.ok(!existsSync(missing));
 });
@@ -167,19 +192,20 @@ test('takes an env file, labels, tmpfs, an init and added hosts', async () => {
   const file = join(engine.folder, 'env');
   writeFileSync(file, 'FROM_FILE=yes\n');
   const out = await engine.ok(
-    ...[
-      'run',
-      '--rm',
-      '--env-file',
-      file,
-      '--label',
-      'a=b',
-      '--tmpfs',
-      '/scratch:size=1m',
-      '--add-host',
-      'there:10.1.2.3',
-    ],
-    ...['busybox', 'sh', '-c', 'echo $FROM_FILE; grep there /etc/hosts; grep scratch /proc/mounts'],
+    'run',
+    '--rm',
+    '--env-file',
+    file,
+    '--label',
+    'a=b',
+    '--tmpfs',
+    '/scratch:size=1m',
+    '--add-host',
+    'there:10.1.2.3',
+    'busybox',
+    'sh',
+    '-c',
+    'echo $FROM_FILE; grep there /etc/hosts; grep scratch /proc/mounts',
   );
   assert.match(out, /^yes$/m);
   assert.match(out, /10\.1\.2\.3\s+there/);

@@ -13,8 +13,20 @@ after(() => engine[Symbol.asyncDispose]());
 test('a killed engine leaves containers running and finds them again, with logs, ports, exec and exit codes', async () => {
   await engine.ok('network', 'create', 'net');
   await engine.ok(
-    ...['run', '-d', '--name', 'lives', '--network', 'net', '-p', '18090:80', '-v', 'vol:/v', 'busybox'],
-    ...['sh', '-c', 'echo up; httpd -p 80 -h /etc; i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done'],
+    'run',
+    '-d',
+    '--name',
+    'lives',
+    '--network',
+    'net',
+    '-p',
+    '18090:80',
+    '-v',
+    'vol:/v',
+    'busybox',
+    'sh',
+    '-c',
+    'echo up; httpd -p 80 -h /etc; i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done',
   );
   await engine.ok('run', '-d', '--name', 'ends', 'busybox', 'sh', '-c', 'sleep 1; echo bye; exit 42');
   await engine.ok('run', '-d', '--rm', '--name', 'vanishes', 'busybox', 'sleep', '0.5');
@@ -92,8 +104,12 @@ test('a second engine on the same root refuses', async () => {
       string,
       string,
     ]),
-    ...['--data-root', join(engine.folder, 'root'), '--exec-root', join(engine.folder, 'run2')],
-    ...['--host', `unix://${engine.folder}/second.sock`],
+    '--data-root',
+    join(engine.folder, 'root'),
+    '--exec-root',
+    join(engine.folder, 'run2'),
+    '--host',
+    `unix://${engine.folder}/second.sock`,
   );
   assert.notEqual(second.code, 0);
   assert.match(second.stderr + second.stdout, /another engine uses/);

@@ -23,7 +23,7 @@ import { State } from '../../src/state/index.ts';
 import { Overlay2Driver } from '../../src/storage/index.ts';
 
 const folder = mkdtempSync('/var/tmp/varve-image-');
-const closers: (() => Promise<unknown> | unknown)[] = [];
+const closers: (() => unknown)[] = [];
 
 async function openStore(name: string) {
   const root = join(folder, name);

@@ -52,14 +52,16 @@ function list(exchange: Exchange): void {
   exchange.send(
     200,
     found.map((image) =>
-      imageSummary({ ...image, tags: matching(image.tags), digests: matching(image.digests) }, version, {
-        ...(counted
+      imageSummary(
+        { ...image, tags: matching(image.tags), digests: matching(image.digests) },
+        version,
+        counted
           ? {
               containers: engine.core.containers.list().filter(({ record }) => record.imageId === image.id)
                 .length,
             }
-          : {}),
-      }),
+          : {},
+      ),
     ),
   );
 }

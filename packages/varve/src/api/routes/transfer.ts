@@ -49,7 +49,7 @@ class ProgressStream {
 function shown(reference: string): { readonly name: string; readonly tag: string; readonly whole: string } {
   const parsed = withDefaultTag(parseReference(reference));
   return {
-    name: `${parsed.domain === 'docker.io' ? parsed.path : familiarName(parsed)}`,
+    name: parsed.domain === 'docker.io' ? parsed.path : familiarName(parsed),
     tag: parsed.digest ?? parsed.tag ?? 'latest',
     whole: familiarReference(parsed),
   };

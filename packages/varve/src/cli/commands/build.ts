@@ -111,7 +111,7 @@ const build: Command = {
     let dockerfile = 'Dockerfile';
     let body: Readable;
     if (path === '-') {
-      body = file === undefined ? await onlyDockerfile(terminal.stdin) : (terminal.stdin as Readable);
+      body = file === undefined ? await onlyDockerfile(terminal.stdin) : terminal.stdin;
       if (file !== undefined) dockerfile = file;
     } else {
       const folder = resolve(path);

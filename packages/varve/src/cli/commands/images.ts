@@ -359,7 +359,7 @@ const load: Command = {
   examples: [{ command: 'docker save app | varve load', does: 'From another engine' }],
   run: async (context, { flags }) => {
     const input = flags.string('input');
-    if (input === undefined && context.terminal.stdin.isTTY === true) {
+    if (input === undefined && context.terminal.stdin.isTTY) {
       throw new VarveError('invalid', 'USAGE', 'requested load from stdin, but stdin is empty');
     }
     const archive = input === undefined ? context.terminal.stdin : createReadStream(input);

@@ -95,7 +95,7 @@ async function forwardingSignals<T>(
     .map((name) => {
       const handler = (): void => void engine.containers.kill(id, name).catch(() => undefined);
       process.on(name as NodeJS.Signals, handler);
-      return () => process.off(name as NodeJS.Signals, handler);
+      return () => process.off(name, handler);
     });
   try {
     return await work();
@@ -121,7 +121,7 @@ async function run(context: CommandContext, parsed: ParsedArguments): Promise<nu
   const remove = flags.boolean('rm');
   const tty = flags.boolean('tty');
   const stdin = flags.boolean('interactive') && !detached;
-  if (!detached && tty && stdin && terminal.stdin.isTTY !== true) {
+  if (!detached && tty && stdin && !terminal.stdin.isTTY) {
     await engine.containers.remove(id, { force: true });
     terminal.warn('the input device is not a TTY');
     return 1;

@@ -16,5 +16,5 @@ export function formatTable(header: readonly string[], rows: readonly (readonly 
 
 /** Cells that characters take; wide East Asian ones and marks are counted as one. */
 function width(text: string): number {
-  return [...text].length;
+  return Array.from(text).length;
 }

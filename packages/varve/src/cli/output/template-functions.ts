@@ -35,9 +35,7 @@ export const templateFunctions: Readonly<Record<string, TemplateFunction>> = {
     });
   },
   len: (value) =>
-    typeof value === 'string' || Array.isArray(value)
-      ? value.length
-      : Object.keys((value ?? {}) as object).length,
+    typeof value === 'string' || Array.isArray(value) ? value.length : Object.keys(value ?? {}).length,
   index,
   slice: (value, start, end) =>
     (value as string | unknown[]).slice(Number(start ?? 0), end === undefined ? undefined : Number(end)),

@@ -2,7 +2,7 @@ import { VarveError } from '../../base/index.ts';
 
 /** A value inside an action. */
 export type Expression =
-  | { readonly kind: 'field'; readonly path: readonly string[]; readonly root: '.' | '$' | string }
+  | { readonly kind: 'field'; readonly path: readonly string[]; readonly root: string }
   | { readonly kind: 'literal'; readonly value: unknown }
   | { readonly kind: 'call'; readonly name: string; readonly arguments: readonly Expression[] }
   | { readonly kind: 'access'; readonly of: Expression; readonly path: readonly string[] }

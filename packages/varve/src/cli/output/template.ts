@@ -93,7 +93,7 @@ function run(nodes: readonly Node[], dot: unknown, scope: Scope): string {
         const over = evaluate(node.over, dot, names);
         const entries: (readonly [unknown, unknown])[] = Array.isArray(over)
           ? [...over.entries()]
-          : Object.entries((over ?? {}) as object).sort(([a], [b]) => (a < b ? -1 : 1));
+          : Object.entries(over ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
         if (entries.length === 0) output += run(node.otherwise, dot, names);
         for (const [key, item] of entries) {
           const inner = {

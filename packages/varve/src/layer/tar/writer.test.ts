@@ -73,7 +73,7 @@ const metadata: fc.Arbitrary<TarMetadata> = fc
     return {
       ...raw,
       mtime: { ...raw.mtime },
-      type: raw.type as TarMetadata['type'],
+      type: raw.type,
       linkName: raw.type.endsWith('link') ? raw.linkName : Buffer.alloc(0),
       size: raw.type === 'file' ? raw.size : 0,
       deviceMajor: device ? raw.deviceMajor : 0,

@@ -37,7 +37,7 @@ export function listTree(root: string, options: ListingOptions = {}): Listing {
   const inodes = new Map<bigint, string>();
   const visit = (path: string, name: string): void => {
     const stat = lstatSync(path, { bigint: true });
-    const parts = [types(stat as never), (stat.mode & 0o7777n).toString(8), `${stat.uid}:${stat.gid}`];
+    const parts = [types(stat), (stat.mode & 0o7777n).toString(8), `${stat.uid}:${stat.gid}`];
     // The root's time is the folder's own, not the layer's.
     if (!options.ignoreTimes && name !== '/') parts.push(`mtime ${stat.mtimeNs}`);
     if (stat.isFile()) {
