@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { VarveError } from '../base/index.ts';
 import type { Engine, Logger } from '../engine/index.ts';
 import { Exchange, type UpgradeSocket } from './exchange.ts';
-import { type ListenAddress, listen, parseListenAddress } from './listen.ts';
+import { listen, parseListenAddress } from './listen.ts';
 import { originAllowed } from './origin.ts';
 import { RouteTable } from './route.ts';
 import { routes } from './routes/index.ts';

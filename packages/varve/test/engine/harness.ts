@@ -115,8 +115,11 @@ export class TestEngine implements AsyncDisposable {
       process.execPath,
       entry,
       'engine',
-      ...['--data-root', join(folder, 'root'), '--exec-root', join(folder, 'run')],
-      ...['--host', `unix://${this.socket}`, '--pidfile', join(folder, 'pid'), '--debug'],
+      `--data-root=${join(folder, 'root')}`,
+      `--exec-root=${join(folder, 'run')}`,
+      `--host=unix://${this.socket}`,
+      `--pidfile=${join(folder, 'pid')}`,
+      '--debug',
       ...flags,
     ];
     const child = spawn('nsenter', command, { stdio: ['ignore', 'ignore', 'pipe'] });
