@@ -91,7 +91,12 @@ const entry: fc.Arbitrary<TestEntry> = fc.oneof(
       ),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ name: path, type: fc.constant('1' as const), linkname: path }) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .record({ name: path, type: fc.constant('1' as const), linkname: path })
+      .filter(({ name, linkname }) => name !== linkname),
+  },
   { weight: 1, arbitrary: fc.record({ name: path, type: fc.constant('6' as const) }) },
   { weight: 3, arbitrary: path.map((name) => ({ name: name.replace(/[^/]+$/, '.wh.$&') })) },
   { weight: 1, arbitrary: path.map((name) => ({ name: `${name}/.wh..wh..opq` })) },
