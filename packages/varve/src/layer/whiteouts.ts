@@ -19,6 +19,13 @@ export const overlayXattrs = {
   escaped: 'trusted.overlay.overlay.',
 } as const;
 
+const localXattrs = /^(?:security\.(?:selinux|evm|ima|apparmor|SMACK64.*)|system\.nfs4.*|btrfs\..*)$/;
+
+/** True for attributes of this machine's security modules and of its file system: they mean nothing on another. */
+export function isLocalXattr(name: Buffer): boolean {
+  return localXattrs.test(name.toString('latin1'));
+}
+
 /** What a name in a layer says. */
 export type LayerName =
   | { readonly kind: 'entry' }

@@ -29,7 +29,7 @@ import type { TarEntry, Xattr } from '../tar/entry.ts';
 import type { TarHandler } from '../tar/reader.ts';
 import { isMetadataPath, overlayXattrs, readLayerName } from '../whiteouts.ts';
 import { ConfinedRoot, clearFolder, removeTree } from './confined-root.ts';
-import { applyToFd, applyToName, applyXattrs, defaultAcl, type Ownership } from './metadata.ts';
+import { applyToFd, applyToName, applyXattrs, defaultAcl, dropXattrs, type Ownership } from './metadata.ts';
 
 export interface ExtractOptions {
   /**
@@ -292,6 +292,8 @@ export class Extractor implements TarHandler, Disposable {
     const fd = check(openat(folder, base, constants.O_RDONLY | constants.O_DIRECTORY), 'openat', entry.name);
     try {
       this.#root.wasGiven(fd);
+      // Under overlayfs a folder looks as its topmost layer has it, attributes and all.
+      if (made === -errno.EEXIST && this.#written) dropXattrs(fd, entry.xattrs);
       const owner = this.#owner(entry);
       check(fchown(fd, owner.uid, owner.gid), 'fchown', entry.name);
       check(fchmod(fd, entry.mode), 'fchmod', entry.name);

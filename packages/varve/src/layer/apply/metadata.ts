@@ -6,12 +6,14 @@ import {
   fchown,
   fchownat,
   futimens,
+  listXattrs,
   pathBelow,
+  removeXattr,
   setXattr,
   utimensat,
 } from '../../linux/index.ts';
 import type { TarEntry, Xattr } from '../tar/entry.ts';
-import { overlayXattrs } from '../whiteouts.ts';
+import { isLocalXattr, overlayXattrs } from '../whiteouts.ts';
 
 /*
  * The kernel's order: owner first, since chown(2) clears setuid, setgid and file capabilities; then mode; then attributes;
@@ -49,6 +51,16 @@ export function applyXattrs(
       done === -errno.EOPNOTSUPP || (done === -errno.EPERM && to.toString('latin1').startsWith('user.'));
     if (!lenient)
       check(done, `setxattr ${to.toString('latin1')}`, typeof target === 'number' ? `fd ${target}` : target);
+  }
+}
+
+/** Removes the attributes that `keep` does not have, but for those that are this machine's own. */
+export function dropXattrs(fd: number, keep: readonly Xattr[]): void {
+  const names = listXattrs(fd);
+  if (typeof names === 'number') return;
+  for (const name of names) {
+    if (isLocalXattr(name) || keep.some((xattr) => xattr.name.equals(name))) continue;
+    check(removeXattr(fd, name), 'removexattr', name);
   }
 }
 

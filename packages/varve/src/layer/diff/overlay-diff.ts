@@ -33,6 +33,7 @@ function* folderDiff(
   path: BytePath,
   below: MergedFolder,
   expandOpaque: boolean,
+  inOpaque = false,
 ): Generator<DiffItem, void, void> {
   const entries = listFolder(fd);
   if (typeof entries === 'number') {
@@ -55,7 +56,8 @@ function* folderDiff(
     if (!isDirectory(stat)) continue;
     const child = openat(fd, base, constants.O_RDONLY | constants.O_DIRECTORY);
     if (child < 0) continue;
-    const opaque = isOpaque(fd, base);
+    // Below an opaque folder the kernel marks nothing more: nothing shows there anyway.
+    const opaque = inOpaque || isOpaque(fd, base);
     const belowChild = opaque && !expandOpaque ? MergedFolder.empty() : below.child(base);
     try {
       const hidden = opaque ? lower() : undefined;
@@ -63,7 +65,7 @@ function* folderDiff(
         if (expandOpaque) yield* hiddenNames(child, entryPath, belowChild);
         else yield { kind: 'opaque', path: entryPath };
       }
-      yield* folderDiff(child, entryPath, belowChild, expandOpaque);
+      yield* folderDiff(child, entryPath, belowChild, expandOpaque, opaque);
     } finally {
       belowChild[Symbol.dispose]();
       close(child);

@@ -11,7 +11,7 @@ import {
   readlinkat,
 } from '../../linux/index.ts';
 import type { TarEntryType, Xattr } from '../tar/entry.ts';
-import { overlayXattrs } from '../whiteouts.ts';
+import { isLocalXattr, overlayXattrs } from '../whiteouts.ts';
 
 /** Something to be written to an archive. */
 export type PackItem =
@@ -41,9 +41,6 @@ export function typeOf(stat: FileStat): TarEntryType | undefined {
   return types.get(stat.mode & fileType.mask);
 }
 
-/** Attributes of this machine's security modules and of its file system: they mean nothing on another. */
-const localXattrs = /^(?:security\.(?:selinux|evm|ima|apparmor|SMACK64.*)|system\.nfs4.*|btrfs\..*)$/;
-
 /**
  * The name an attribute has in an archive. overlayfs's own are left out; what it keeps escaped for a nested overlay is
  * given its real name again.
@@ -54,7 +51,7 @@ export function archiveXattrName(name: Buffer): Buffer | undefined {
     return Buffer.from(overlayXattrs.trusted + text.slice(overlayXattrs.escaped.length), 'latin1');
   }
   if (text.startsWith(overlayXattrs.trusted) || text.startsWith(overlayXattrs.user)) return undefined;
-  return localXattrs.test(text) ? undefined : name;
+  return isLocalXattr(name) ? undefined : name;
 }
 
 /** All attributes of a name below a folder, which is not followed; sorted by name. */
