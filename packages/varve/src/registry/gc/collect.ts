@@ -1,7 +1,7 @@
-import type { KeyedLock } from '../../base/index.ts';
-import { throwIfAborted } from '../../base/index.ts';
+import { setImmediate } from 'node:timers/promises';
+import { type KeyedLock, throwIfAborted } from '../../base/index.ts';
 import type { Digest } from '../../oci/index.ts';
-import type { MetadataStore } from '../metadata/index.ts';
+import type { MetadataStore, SweepCursor, SweepStep } from '../metadata/index.ts';
 import type { RegistryStorage } from '../storage/index.ts';
 import type { RecentlyUsed } from './recently-used.ts';
 
@@ -31,6 +31,7 @@ export interface CollectReport {
 }
 
 const defaultGraceMs = 3600 * 1000;
+// Some microseconds each: a step holds the loop for a few milliseconds.
 const batch = 500;
 
 /**
@@ -50,19 +51,16 @@ export async function collectGarbage(
   recentlyUsed.turn(graceMs);
 
   let manifests = 0;
-  for (let removed = 1; options.untagged && removed > 0; manifests += removed) {
-    throwIfAborted(options.signal);
-    removed = await metadata.garbage.removeUntagged(before, batch);
-  }
-  let links = 0;
-  for (let examined = batch; examined === batch; ) {
-    throwIfAborted(options.signal);
-    const step = await metadata.garbage.removeUnusedLinks(before, batch, (digest) =>
-      recentlyUsed.has(digest, graceMs),
+  // An index that goes may have been all that led to its children, so again until nothing goes.
+  for (let removed = options.untagged ? 1 : 0; removed > 0; manifests += removed) {
+    removed = await total(
+      sweep(options.signal, (cursor) => metadata.garbage.removeUntagged(before, batch, cursor)),
     );
-    examined = step.examined;
-    links += step.removed;
   }
+  const keep = (digest: Digest): boolean => recentlyUsed.has(digest, graceMs);
+  const links = await total(
+    sweep(options.signal, (cursor) => metadata.garbage.removeUnusedLinks(before, batch, keep, cursor)),
+  );
 
   const blobs: Digest[] = [];
   let bytes = 0;
@@ -71,16 +69,14 @@ export async function collectGarbage(
     await storage.delete(digest);
     blobs.push(digest);
   };
-  for (let after: Digest | undefined; ; ) {
-    throwIfAborted(options.signal);
-    const page = await metadata.garbage.unlinkedBlobs(before, { after, limit: batch });
-    for (const digest of page) {
+  for await (const digests of sweep(options.signal, (cursor) =>
+    metadata.garbage.unlinkedBlobs(before, batch, cursor),
+  )) {
+    for (const digest of digests) {
       await parts.blobTurns.run(digest, async () => {
         if (await metadata.garbage.forgetBlob(digest)) await drop(digest);
       });
     }
-    if (page.length < batch) break;
-    after = page.at(-1);
   }
   for await (const { digest, storedAt } of storage.list()) {
     throwIfAborted(options.signal);
@@ -90,4 +86,25 @@ export async function collectGarbage(
     });
   }
   return { manifests, links, blobs, bytes };
+}
+
+/** Takes a sweep's steps to the end, with the event loop's other work between them. */
+async function* sweep<T>(
+  signal: AbortSignal | undefined,
+  step: (cursor: SweepCursor | undefined) => SweepStep<T> | Promise<SweepStep<T>>,
+): AsyncGenerator<T, void, void> {
+  for (let cursor: SweepCursor | undefined; ; ) {
+    throwIfAborted(signal);
+    const { found, next } = await step(cursor);
+    yield found;
+    if (!next) return;
+    cursor = next;
+    await setImmediate();
+  }
+}
+
+async function total(counts: AsyncIterable<number>): Promise<number> {
+  let sum = 0;
+  for await (const count of counts) sum += count;
+  return sum;
 }

@@ -1,10 +1,20 @@
 import type { Digest } from '../../oci/index.ts';
 import type { State } from '../../state/index.ts';
 import type { GroupCommit } from './group-commit.ts';
-import { digestOfRow } from './rows.ts';
-import type { GarbageRecords, Page } from './types.ts';
+import { digestOfRow, type Row } from './rows.ts';
+import type { GarbageRecords, SweepCursor, SweepStep } from './types.ts';
 
-/** The collector's side of the records; each step is one short transaction that asks again what it deletes. */
+const manifestIsNeeded = `
+  EXISTS (SELECT 1 FROM registry_tags t WHERE t.manifest_id = m.id)
+  OR EXISTS (SELECT 1 FROM registry_manifest_children c
+             WHERE c.repository_id = m.repository_id AND c.child = m.digest)
+  OR (m.subject IS NOT NULL AND EXISTS
+       (SELECT 1 FROM registry_manifests s WHERE s.repository_id = m.repository_id AND s.digest = m.subject))`;
+
+const linkIsNeeded = `
+  EXISTS (SELECT 1 FROM registry_manifest_blobs n WHERE n.blob_id = l.blob_id AND n.repository_id = l.repository_id)`;
+
+/** The sweeps over SQLite: a page of primary keys is read, and what is garbage in it is removed in one transaction. */
 export class SqliteGarbage implements GarbageRecords {
   readonly #state: State;
   readonly #commits: GroupCommit;
@@ -14,70 +24,55 @@ export class SqliteGarbage implements GarbageRecords {
     this.#commits = commits;
   }
 
-  removeUntagged(before: number, limit: number): Promise<number> {
-    return this.#commits.write(() =>
-      Number(
-        this.#state
-          .prepare(
-            `DELETE FROM registry_manifests WHERE id IN (
-               SELECT m.id FROM registry_manifests m
-               WHERE m.pushed_at < ?
-                 AND NOT EXISTS (SELECT 1 FROM registry_tags t WHERE t.manifest_id = m.id)
-                 AND NOT EXISTS (SELECT 1 FROM registry_manifest_children c
-                                 WHERE c.repository_id = m.repository_id AND c.child = m.digest)
-                 AND (m.subject IS NULL OR NOT EXISTS
-                       (SELECT 1 FROM registry_manifests s
-                        WHERE s.repository_id = m.repository_id AND s.digest = m.subject))
-               LIMIT ?)`,
-          )
-          .run(before, limit).changes,
-      ),
-    );
+  async removeUntagged(before: number, limit: number, cursor: SweepCursor = [0]): Promise<SweepStep<number>> {
+    const rows = this.#state
+      .prepare(
+        `SELECT m.id, m.pushed_at < ? AND NOT (${manifestIsNeeded}) AS garbage
+         FROM registry_manifests m WHERE m.id > ? ORDER BY m.id LIMIT ?`,
+      )
+      .all(before, cursor[0] ?? 0, limit);
+    const found = await this.#remove(rows.filter(isGarbage), (row) => {
+      const remove = this.#state.prepare(
+        `DELETE FROM registry_manifests AS m WHERE m.id = ? AND m.pushed_at < ? AND NOT (${manifestIsNeeded})`,
+      );
+      return remove.run(Number(row['id']), before).changes;
+    });
+    return { found, next: nextCursor(rows, limit, ['id']) };
   }
 
-  removeUnusedLinks(
+  async removeUnusedLinks(
     before: number,
     limit: number,
     keep: (digest: Digest) => boolean,
-  ): Promise<{ readonly examined: number; readonly removed: number }> {
-    return this.#commits.write(() => {
-      const rows = this.#state
-        .prepare(
-          `SELECT l.repository_id, l.blob_id, b.digest FROM registry_blob_links l
-           JOIN registry_blobs b ON b.id = l.blob_id
-           WHERE l.linked_at < ?
-             AND NOT EXISTS (SELECT 1 FROM registry_manifest_blobs m
-                             WHERE m.blob_id = l.blob_id AND m.repository_id = l.repository_id)
-           ORDER BY l.linked_at LIMIT ?`,
-        )
-        .all(before, limit);
-      const unlink = this.#state.prepare(
-        'DELETE FROM registry_blob_links WHERE repository_id = ? AND blob_id = ?',
+    cursor: SweepCursor = [0, 0],
+  ): Promise<SweepStep<number>> {
+    const rows = this.#state
+      .prepare(
+        `SELECT l.repository_id, l.blob_id, b.digest, l.linked_at < ? AND NOT (${linkIsNeeded}) AS garbage
+         FROM registry_blob_links l JOIN registry_blobs b ON b.id = l.blob_id
+         WHERE (l.repository_id, l.blob_id) > (?, ?) ORDER BY l.repository_id, l.blob_id LIMIT ?`,
+      )
+      .all(before, cursor[0] ?? 0, cursor[1] ?? 0, limit);
+    const found = await this.#remove(rows.filter(isGarbage), (row) => {
+      if (keep(digestOfRow(row))) return 0;
+      const remove = this.#state.prepare(
+        `DELETE FROM registry_blob_links AS l
+         WHERE l.repository_id = ? AND l.blob_id = ? AND l.linked_at < ? AND NOT (${linkIsNeeded})`,
       );
-      // One that is kept counts as linked anew; otherwise it would stand first in every batch.
-      const renew = this.#state.prepare(
-        'UPDATE registry_blob_links SET linked_at = ? WHERE repository_id = ? AND blob_id = ?',
-      );
-      let removed = 0;
-      for (const row of rows) {
-        const [repositoryId, blobId] = [Number(row['repository_id']), Number(row['blob_id'])];
-        if (keep(digestOfRow(row))) renew.run(Date.now(), repositoryId, blobId);
-        else removed += Number(unlink.run(repositoryId, blobId).changes);
-      }
-      return { examined: rows.length, removed };
+      return remove.run(Number(row['repository_id']), Number(row['blob_id']), before).changes;
     });
+    return { found, next: nextCursor(rows, limit, ['repository_id', 'blob_id']) };
   }
 
-  unlinkedBlobs(before: number, page: Page): Digest[] {
-    return this.#state
+  unlinkedBlobs(before: number, limit: number, cursor: SweepCursor = [0]): SweepStep<readonly Digest[]> {
+    const rows = this.#state
       .prepare(
-        `SELECT digest FROM registry_blobs b
-         WHERE b.size IS NOT NULL AND b.stored_at < ? AND b.digest > ?
-           AND NOT EXISTS (SELECT 1 FROM registry_blob_links l WHERE l.blob_id = b.id)
-         ORDER BY digest LIMIT ?`,
+        `SELECT b.id, b.digest, b.size IS NOT NULL AND b.stored_at < ?
+           AND NOT EXISTS (SELECT 1 FROM registry_blob_links l WHERE l.blob_id = b.id) AS garbage
+         FROM registry_blobs b WHERE b.id > ? ORDER BY b.id LIMIT ?`,
       )
-      .all(before, page.after ?? '', page.limit)
-      .map(digestOfRow);
+      .all(before, cursor[0] ?? 0, limit);
+    return { found: rows.filter(isGarbage).map(digestOfRow), next: nextCursor(rows, limit, ['id']) };
   }
 
   forgetBlob(digest: Digest): Promise<boolean> {
@@ -106,4 +101,22 @@ export class SqliteGarbage implements GarbageRecords {
         .get(digest) !== undefined
     );
   }
+
+  async #remove(garbage: readonly Row[], removeOne: (row: Row) => number | bigint): Promise<number> {
+    if (garbage.length === 0) return 0;
+    return await this.#commits.write(() => {
+      let removed = 0;
+      for (const row of garbage) removed += Number(removeOne(row));
+      return removed;
+    });
+  }
+}
+
+function isGarbage(row: Row): boolean {
+  return row['garbage'] === 1;
+}
+
+function nextCursor(rows: readonly Row[], limit: number, key: readonly string[]): SweepCursor | undefined {
+  const last = rows.at(-1);
+  return last && rows.length === limit ? key.map((column) => Number(last[column])) : undefined;
 }

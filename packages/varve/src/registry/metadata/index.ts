@@ -9,4 +9,6 @@ export type {
   MetadataStore,
   NewManifest,
   Page,
+  SweepCursor,
+  SweepStep,
 } from './types.ts';

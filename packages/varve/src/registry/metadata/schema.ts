@@ -30,7 +30,6 @@ export const registrySchema: Schema = {
       PRIMARY KEY (repository_id, blob_id)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX registry_blob_links_blob ON registry_blob_links (blob_id);
-    CREATE INDEX registry_blob_links_age ON registry_blob_links (linked_at);
 
     CREATE TABLE registry_manifests (
       id INTEGER PRIMARY KEY,
@@ -47,7 +46,6 @@ export const registrySchema: Schema = {
     ) STRICT;
     CREATE INDEX registry_manifests_subject ON registry_manifests (repository_id, subject, digest)
       WHERE subject IS NOT NULL;
-    CREATE INDEX registry_manifests_age ON registry_manifests (pushed_at);
 
     CREATE TABLE registry_tags (
       repository_id INTEGER NOT NULL REFERENCES registry_repositories (id),

@@ -17,9 +17,9 @@ export class SqliteMetadata implements MetadataStore {
   readonly #blobs: Blobs;
   readonly #manifests: Manifests;
 
-  /** @param path of the database, created when missing; `:memory:` for tests. */
-  constructor(path: string) {
-    this.#state = new State(path);
+  /** @param database its path, created when missing (`:memory:` for tests), or the open state, which is then closed with this. */
+  constructor(database: string | State) {
+    this.#state = typeof database === 'string' ? new State(database) : database;
     this.#state.migrate(registrySchema);
     const repositories = new Repositories(this.#state);
     this.#repositories = repositories;

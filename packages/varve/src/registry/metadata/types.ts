@@ -84,21 +84,33 @@ export interface MetadataStore {
   close(): Awaitable<void>;
 }
 
-/** The questions and steps of the collector; `before` is a time in milliseconds since 1970. */
+/** Where a sweep stands; made by the store, opaque to its caller. */
+export type SweepCursor = readonly number[];
+
+/** One step of a sweep over all records of a kind. */
+export interface SweepStep<T> {
+  readonly found: T;
+  /** Where to go on; undefined at the end. */
+  readonly next: SweepCursor | undefined;
+}
+
+/**
+ * The collector's sweeps. Each call looks at `limit` records after the cursor and no more, however few of them are
+ * garbage: it must not hold up the requests that are served meanwhile. `before` is a time in milliseconds since 1970.
+ * What is removed is asked about again in the removing transaction.
+ */
 export interface GarbageRecords {
-  /** Removes manifests older than `before` that no tag, index or existing subject leads to; returns how many. */
-  removeUntagged(before: number, limit: number): Awaitable<number>;
-  /**
-   * Removes links older than `before` of blobs that no manifest of their repository names; those that `keep` names
-   * count as linked anew. A batch that examined fewer than `limit` was the last.
-   */
+  /** Removes manifests pushed before `before` that no tag, index or existing subject leads to; finds how many. */
+  removeUntagged(before: number, limit: number, cursor?: SweepCursor): Awaitable<SweepStep<number>>;
+  /** Removes links made before `before` to blobs that no manifest of their repository names, but those `keep` names. */
   removeUnusedLinks(
     before: number,
     limit: number,
     keep: (digest: Digest) => boolean,
-  ): Awaitable<{ readonly examined: number; readonly removed: number }>;
-  /** Blobs stored before `before` that no repository has, after `after` by digest. */
-  unlinkedBlobs(before: number, page: Page): Awaitable<Digest[]>;
+    cursor?: SweepCursor,
+  ): Awaitable<SweepStep<number>>;
+  /** Finds blobs stored before `before` that no repository has. */
+  unlinkedBlobs(before: number, limit: number, cursor?: SweepCursor): Awaitable<SweepStep<readonly Digest[]>>;
   /** Removes the record of a blob, when still no repository has it. */
   forgetBlob(digest: Digest): Awaitable<boolean>;
   knowsBlob(digest: Digest): Awaitable<boolean>;

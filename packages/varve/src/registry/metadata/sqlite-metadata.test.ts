@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Digest, digestOf, mediaTypes } from '../../oci/index.ts';
+import { State } from '../../state/index.ts';
+import { GroupCommit } from './group-commit.ts';
+import { type NewManifest, SqliteMetadata } from './index.ts';
+
+function manifest(name: string, more: Partial<NewManifest> = {}): NewManifest {
+  const bytes = Buffer.from(name);
+  return {
+    digest: digestOf(bytes),
+    mediaType: mediaTypes.ociManifest,
+    size: bytes.length,
+    bytes,
+    blobs: [],
+    optionalBlobs: [],
+    children: [],
+    ...more,
+  };
+}
+
+async function count<T>(
+  step: (cursor: readonly number[] | undefined) => Promise<{ found: T; next: readonly number[] | undefined }>,
+): Promise<T[]> {
+  const found: T[] = [];
+  let cursor: readonly number[] | undefined;
+  do {
+    const result = await step(cursor);
+    found.push(result.found);
+    cursor = result.next;
+  } while (cursor);
+  return found;
+}
+
+test('shares a commit between writes, and one that fails does not take the others along', async () => {
+  using state = new State(':memory:');
+  state.migrate({ room: 'demo', migrations: ['CREATE TABLE demo (name TEXT PRIMARY KEY) STRICT'] });
+  const commits = new GroupCommit(state, () => undefined);
+  const insert = (name: string): Promise<unknown> =>
+    commits.write(() => state.prepare('INSERT INTO demo VALUES (?)').run(name));
+  const results = await Promise.allSettled([insert('a'), insert('a'), insert('b')]);
+  assert.deepEqual(
+    results.map((result) => result.status),
+    ['fulfilled', 'rejected', 'fulfilled'],
+  );
+  assert.equal(state.prepare('SELECT count(*) AS n FROM demo').get()?.['n'], 2);
+});
+
+test('undoes all of a write that fails half-way', async () => {
+  using state = new State(':memory:');
+  state.migrate({ room: 'demo', migrations: ['CREATE TABLE demo (name TEXT PRIMARY KEY) STRICT'] });
+  const commits = new GroupCommit(state, () => undefined);
+  await assert.rejects(
+    commits.write(() => {
+      state.prepare('INSERT INTO demo VALUES (?)').run('half');
+      throw new Error('no');
+    }),
+    { message: 'no' },
+  );
+  assert.equal(state.prepare('SELECT count(*) AS n FROM demo').get()?.['n'], 0);
+});
+
+test('makes no repository of a push that is refused', async () => {
+  const metadata = new SqliteMetadata(':memory:');
+  await assert.rejects(
+    metadata.putManifest('a', manifest('m', { blobs: [{ digest: digestOf('x') }] }), ['v1']),
+    {
+      code: 'MANIFEST_BLOB_UNKNOWN',
+    },
+  );
+  assert.equal(await metadata.linkBlob('b', digestOf('x')), false);
+  assert.deepEqual(metadata.repositories({ limit: 10 }), []);
+  metadata.close();
+});
+
+test('sweeps in steps of a bounded size, whatever it finds in them', async () => {
+  const metadata = new SqliteMetadata(':memory:');
+  const needed: Digest[] = [];
+  for (let number = 0; number < 25; number++) {
+    const digest = digestOf(`blob ${number}`);
+    await metadata.addBlob('a', { digest, size: 1 });
+    if (number % 5 > 0) needed.push(digest);
+  }
+  await metadata.putManifest('a', manifest('m', { blobs: needed.map((digest) => ({ digest, size: 1 })) }), [
+    'v1',
+  ]);
+  const later = Date.now() + 1;
+  const links = await count((cursor) => metadata.garbage.removeUnusedLinks(later, 10, () => false, cursor));
+  assert.deepEqual(links, [2, 2, 1]);
+  const blobs = await count(async (cursor) => metadata.garbage.unlinkedBlobs(later, 10, cursor));
+  assert.deepEqual(
+    blobs.map((digests) => digests.length),
+    [2, 2, 1],
+  );
+  for (const digest of blobs.flat()) assert.equal(await metadata.garbage.forgetBlob(digest), true);
+  assert.equal(await metadata.garbage.forgetBlob(needed[0] ?? digestOf('')), false);
+  metadata.close();
+});
+
+test('keeps of a blob that is gone what a manifest still says of it', async () => {
+  const metadata = new SqliteMetadata(':memory:');
+  const digest = digestOf('foreign');
+  await metadata.putManifest('a', manifest('m', { optionalBlobs: [digest] }), ['v1']);
+  assert.equal(metadata.blob('a', digest), undefined);
+  await metadata.addBlob('a', { digest, size: 7 });
+  assert.deepEqual(await metadata.removeBlob('a', digest), 'referenced');
+  const later = Date.now() + 1;
+  assert.deepEqual(
+    await count((cursor) => metadata.garbage.removeUnusedLinks(later, 10, () => false, cursor)),
+    [0],
+  );
+  assert.equal(metadata.blob('a', digest)?.size, 7);
+  metadata.close();
+});
+
+test('answers every request from an index', async () => {
+  const state = new State(':memory:');
+  const texts = new Set<string>();
+  const prepare = state.prepare.bind(state);
+  state.prepare = (sql) => {
+    texts.add(sql);
+    return prepare(sql);
+  };
+  const metadata = new SqliteMetadata(state);
+  const blob = { digest: digestOf('b'), size: 1 };
+  await metadata.addBlob('a', blob);
+  await metadata.putManifest('a', manifest('m', { blobs: [blob], subject: digestOf('s') }), ['v1']);
+  await metadata.linkBlob('c', blob.digest);
+  metadata.manifestByTag('a', 'v1');
+  metadata.manifestByDigest('a', digestOf('m'));
+  metadata.manifestContent('a', digestOf('m'));
+  metadata.tags('a', { limit: 10 });
+  metadata.repositories({ limit: 10 });
+  metadata.referrers('a', digestOf('s'), { limit: 10, artifactType: 'x/y' });
+  metadata.repositoriesOfBlob(blob.digest, 10);
+  await metadata.garbage.removeUnusedLinks(0, 10, () => false);
+  await metadata.garbage.removeUntagged(0, 10);
+  metadata.garbage.unlinkedBlobs(0, 10);
+  metadata.garbage.knowsBlob(blob.digest);
+  await metadata.removeTag('a', 'v1');
+  await metadata.removeManifest('a', digestOf('m'));
+  await metadata.removeBlob('a', blob.digest);
+  await metadata.removeBlob('c', blob.digest);
+  await metadata.garbage.forgetBlob(blob.digest);
+  for (const sql of texts) {
+    if (!/^\s*(SELECT|DELETE|UPDATE)/.test(sql)) continue;
+    const plan = prepare(`EXPLAIN QUERY PLAN ${sql}`)
+      .all()
+      .map((row) => String(row['detail']));
+    for (const step of plan) {
+      // A sweep reads a page of a table in the order of its key; a list of names, of an index.
+      assert.ok(!/^SCAN/.test(step) || /USING (COVERING )?INDEX/.test(step), `${sql}\n${plan.join('\n')}`);
+      assert.ok(!/TEMP B-TREE/.test(step), `${sql}\n${plan.join('\n')}`);
+    }
+  }
+  assert.ok(texts.size > 20);
+  metadata.close();
+});
