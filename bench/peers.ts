@@ -82,6 +82,9 @@ export async function startPeers(folder: string): Promise<Peers> {
     DOCKER_CONFIG: join(folder, 'docker-config'),
     DOCKER_BUILDKIT: '0',
   };
+  // podman refuses a DOCKER_CONFIG without a file in it.
+  mkdirSync(join(folder, 'docker-config'));
+  writeFileSync(join(folder, 'docker-config/config.json'), '{}');
   const dockerSocket = join(folder, 'docker.sock');
   const varveSocket = join(folder, 'varve.sock');
   const dockerd = start(
