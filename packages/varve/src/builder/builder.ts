@@ -16,8 +16,11 @@ import { Workspace } from './workspace.ts';
 /** Output of RUN that a slow reader may leave waiting; what is more is dropped, with a warning. */
 const waitingOutputLimit = 64 << 20;
 
-/** Milliseconds after which the hash of a file is forgotten. */
-const hashAge = 30 * 24 * 3600_000;
+/**
+ * Milliseconds after which what no build used is forgotten: steps (their layers go with the next collection of the
+ * image store) and hashes of files. Two weeks outlast a holiday.
+ */
+const cacheAge = 14 * 24 * 3600_000;
 
 /** Builds images from Dockerfiles. One instance per data root; builds may run at the same time. */
 export class Builder {
@@ -34,7 +37,7 @@ export class Builder {
     rmSync(join(options.root, 'builds'), { recursive: true, force: true });
     this.#cache = new StepCache(options.state);
     this.#hashes = new FileHashes(options.state);
-    this.#hashes.prune(Date.now() - hashAge);
+    this.#hashes.prune(Date.now() - cacheAge);
     this.#cacheMounts = new CacheMounts(options.root);
   }
 
@@ -100,6 +103,7 @@ export class Builder {
       return await run.run();
     } finally {
       this.#hashes.save();
+      this.#cache.expire(Date.now() - cacheAge);
     }
   }
 

@@ -50,3 +50,22 @@ test('a step without any like it was never built', () => {
   state.migrate(builderSchema);
   assert.equal(explainMiss(inputs, new StepCache(state).similar(inputs)), 'this step was never built');
 });
+
+test('what no build used for long is forgotten', () => {
+  using state = new State(':memory:');
+  state.migrate(builderSchema);
+  const cache = new StepCache(state);
+  const result = {
+    parentImage: undefined,
+    diffId: undefined,
+    layers: [],
+    created: '',
+    createdBy: '',
+    size: 0,
+  };
+  cache.put(inputs, { image: digestOf('image'), ...result });
+  cache.expire(Date.now() - 60_000);
+  assert.equal(cache.list().length, 1);
+  cache.expire(Date.now() + 1);
+  assert.equal(cache.list().length, 0);
+});

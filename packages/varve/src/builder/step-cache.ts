@@ -134,6 +134,17 @@ export class StepCache {
     return this.#state.prepare('SELECT * FROM builder_steps ORDER BY made_at').all().map(readStep);
   }
 
+  /** Forgets steps and selections that no build has used since `time` (milliseconds since 1970). */
+  expire(time: number): void {
+    this.#state.transaction(
+      () => {
+        this.#state.prepare('DELETE FROM builder_steps WHERE used_at < ?').run(time);
+        this.#state.prepare('DELETE FROM builder_selections WHERE seen_at < ?').run(time);
+      },
+      { durable: false },
+    );
+  }
+
   delete(key: Digest): void {
     this.#state.prepare('DELETE FROM builder_steps WHERE key = ?').run(key);
   }

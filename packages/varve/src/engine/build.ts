@@ -2,8 +2,7 @@ import { mkdirSync, mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { VarveError } from '../base/index.ts';
-import type { BuildEvent, BuildRequest } from '../builder/index.ts';
-import { extractTar } from '../layer/index.ts';
+import { type BuildEvent, type BuildRequest, unpackContext } from '../builder/index.ts';
 import { deleteInBackground } from '../storage/index.ts';
 import type { EngineCore } from './core.ts';
 
@@ -24,7 +23,7 @@ export async function* buildImage(
   mkdirSync(parent, { recursive: true, mode: 0o700 });
   const folder = mkdtempSync(join(parent, 'context-'));
   try {
-    await extractTar(context, { root: folder }, request.signal ? { signal: request.signal } : {});
+    await unpackContext(context, folder, request.signal ? { signal: request.signal } : {});
     for await (const event of core.build.build({ ...request, contextFolder: folder })) {
       if (event.type === 'done') {
         for (const tag of event.tags) core.events.publish('image', 'tag', event.image, { name: tag });
