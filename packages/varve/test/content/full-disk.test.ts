@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { isKind } from '../../src/base/index.ts';
 import { openContentStore } from '../../src/content/index.ts';
-import { type Digest, digestOf } from '../../src/oci/index.ts';
+import { digestOf } from '../../src/oci/index.ts';
 import { State } from '../../src/state/index.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root to mount a small file system';
