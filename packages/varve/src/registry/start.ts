@@ -61,6 +61,18 @@ export async function startRegistry(
     if (purged > 0) logger.info({ purged }, 'dropped abandoned uploads');
     resources.use(repeatEvery(milliseconds(purging.interval), logger, () => purgeUploads()));
   }
+  const collect = (collectOptions?: CollectOptions): Promise<CollectReport> =>
+    collectGarbage({ storage, metadata, recentlyUsed, blobTurns }, collectOptions);
+  const collecting = config.storage.maintenance.collect;
+  if (collecting.enabled && !config.storage.maintenance.readonly.enabled) {
+    resources.use(
+      repeatEvery(milliseconds(collecting.interval), logger, async (signal) => {
+        const { untagged, grace } = collecting;
+        const { blobs, ...rest } = await collect({ graceMs: milliseconds(grace), untagged, signal });
+        logger.info({ ...rest, blobs: blobs.length }, 'collected garbage');
+      }),
+    );
+  }
 
   const server = new HttpServer(
     {
@@ -92,7 +104,7 @@ export async function startRegistry(
   return {
     address: { host: bound.address, port: bound.port },
     url,
-    collectGarbage: (collect) => collectGarbage({ storage, metadata, recentlyUsed, blobTurns }, collect),
+    collectGarbage: collect,
     purgeUploads: () => purgeUploads(),
     close,
     [Symbol.asyncDispose]: close,
@@ -124,17 +136,40 @@ function urlOf(address: string, port: number): string {
   return address.includes(':') ? `http://[${address}]:${port}` : `http://${address}:${port}`;
 }
 
+// Less would be work all the time.
+const minIntervalMs = 100;
 // setInterval takes no more than 2^31 - 1 ms, and takes 1 ms instead.
 const maxTimerMs = 2 ** 31 - 1;
 
-function repeatEvery(intervalMs: number, logger: Logger, work: () => Promise<unknown>): Disposable {
+/** Does `work` at an interval, one at a time, until disposed of: that stops the one that runs, and waits for it. */
+function repeatEvery(
+  intervalMs: number,
+  logger: Logger,
+  work: (signal: AbortSignal) => Promise<unknown>,
+): AsyncDisposable {
+  const stop = new AbortController();
+  let running: Promise<void> | undefined;
+  const run = async (): Promise<void> => {
+    try {
+      await work(stop.signal);
+    } catch (error) {
+      if (!stop.signal.aborted) logger.error({ err: error }, 'maintenance failed');
+    } finally {
+      running = undefined;
+    }
+  };
   const timer = setInterval(
-    () =>
-      void work().catch((error: unknown) =>
-        logger.error({ err: error }, 'dropping abandoned uploads failed'),
-      ),
-    Math.min(Math.max(intervalMs, 1000), maxTimerMs),
+    () => {
+      running ??= run();
+    },
+    Math.min(Math.max(intervalMs, minIntervalMs), maxTimerMs),
   );
   timer.unref();
-  return { [Symbol.dispose]: () => clearInterval(timer) };
+  return {
+    [Symbol.asyncDispose]: async () => {
+      clearInterval(timer);
+      stop.abort();
+      await running;
+    },
+  };
 }

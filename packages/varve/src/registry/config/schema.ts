@@ -60,6 +60,14 @@ export const configSchema = z.strictObject({
               interval: duration('24h', 'Time between two looks.'),
             })
             .prefault({}),
+          collect: z
+            .strictObject({
+              enabled: z.boolean().default(true).describe('Remove blobs that no manifest needs.'),
+              interval: duration('24h', 'Time between two collections.'),
+              grace: duration('24h', 'What is younger, or was asked for since, stays.'),
+              untagged: z.boolean().default(false).describe('Remove manifests that nothing leads to, too.'),
+            })
+            .prefault({}),
           readonly: z
             .strictObject({ enabled: z.boolean().default(false).describe('Answer 405 to every write.') })
             .prefault({}),

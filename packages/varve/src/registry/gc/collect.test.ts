@@ -3,7 +3,7 @@ import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { digestHex, digestOf, mediaTypes } from '../../oci/index.ts';
-import { encode, imageManifest, indexManifest, startTestRegistry } from '../testing/index.ts';
+import { encode, eventually, imageManifest, indexManifest, startTestRegistry } from '../testing/index.ts';
 
 const now = { graceMs: 0 };
 
@@ -104,6 +104,17 @@ test('takes nothing from a push that runs at the same time', async (t) => {
     const answer = await call('GET', `/v2/a${lane}/blobs/${image.layer.digest}`);
     assert.equal(answer.body.toString(), 'last');
   }
+});
+
+test('collects by itself at the interval of the configuration', async (t) => {
+  const { call, ...client } = bind(
+    await startTestRegistry(t, { storage: { maintenance: { collect: { interval: '100ms', grace: '0s' } } } }),
+  );
+  const loose = await client.pushBlob('a', Buffer.from('loose'));
+  await eventually(
+    async () => (await call('HEAD', `/v2/a/blobs/${loose.digest}`)).status === 404,
+    'the blob is collected',
+  );
 });
 
 test('stops when told to', async (t) => {
