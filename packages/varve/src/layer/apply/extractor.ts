@@ -61,6 +61,8 @@ export class Extractor implements TarHandler, Disposable {
   readonly #folders = new Map<BytePath, FolderEnd>();
   /** In `apply`: what this layer wrote, by real path; whiteouts do not touch it (OCI layer.md#whiteouts). */
   readonly #written: Set<string> | undefined;
+  /** In `overlay`: names this layer deletes below; a folder it has under such a name is opaque. */
+  readonly #hidden = new Set<BytePath>();
   #realParentOf: BytePath | undefined;
   #realParent = '';
   #stale = false;
@@ -281,8 +283,8 @@ export class Extractor implements TarHandler, Disposable {
         check(unlinkat(folder, base), 'unlinkat', entry.name);
         this.#stale = true;
         made = check(mkdirat(folder, base, 0o700), 'mkdirat', entry.name);
-        // Its whiteout came first: the folder hides what was there, as opq would say.
-        if (this.#overlay && isWhiteout(existing)) setOpaque(folder, base);
+        // Its whiteout came before: the folder hides what was there, as opq would say.
+        if (this.#hidden.has(path)) setOpaque(folder, base);
       }
     } else if (made === -errno.ENAMETOOLONG) {
       throw layerError('TAR_BAD_NAME', 'name too long', entry.name);
@@ -355,6 +357,7 @@ export class Extractor implements TarHandler, Disposable {
       return;
     }
     const folder = this.#root.makeFolder(parent);
+    this.#hidden.add(joinPath(parent, name));
     const made = mknodat(folder, base, fileType.characterDevice, 0n);
     if (made !== -errno.EEXIST) {
       check(made, 'mknodat', joinPath(parent, name));

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import {
   check,
   close,
+  errno,
   type FileStat,
   fileType,
   getXattr,
@@ -35,6 +36,8 @@ export interface DescribeOptions {
   /** Attributes to leave out. */
   readonly ignoreXattrs?: RegExp;
   readonly ignoreFolderTimes?: boolean;
+  /** Pass over names that are listed and not there, as overlayfs shows whiteouts with nothing below. */
+  readonly ignoreMissing?: boolean;
 }
 
 /**
@@ -51,6 +54,7 @@ export function describeTree(root: string, options: DescribeOptions = {}): strin
       if (typeof entries === 'number') throw new Error(`getdents64 ${shown}: ${entries}`);
       for (const entry of entries.sort((x, y) => x.name.compare(y.name))) {
         const stat = statAt(fd, entry.name);
+        if (stat === -errno.ENOENT && options.ignoreMissing === true) continue;
         if (typeof stat === 'number') throw new Error(`statx ${shown}${entry.name.toString()}: ${stat}`);
         const label = `${shown}${JSON.stringify(entry.name.toString('latin1')).slice(1, -1)}`;
         lines.push(describe(pathBelow(fd, entry.name), label, stat, inodes, options));
