@@ -9,7 +9,7 @@ import {
   wasteLedger,
 } from '../explain/index.ts';
 import type { LocalImage } from '../image/index.ts';
-import { type ChainID, chainIds, type Descriptor, type DiffID } from '../oci/index.ts';
+import { type ChainID, chainIds, type Descriptor, type DiffID, familiarReference, parseReference } from '../oci/index.ts';
 import type { EngineCore } from './core.ts';
 import { layerEntries } from './layer-entries.ts';
 
@@ -95,7 +95,7 @@ export function imageLayers(core: EngineCore, name: string): readonly ImageLayer
     .list()
     .filter((other) => other.id !== image.id && (other.tags.length > 0 || other.digests.length > 0))
     .map((other) => ({
-      name: other.tags[0] ?? other.id,
+      name: other.tags[0] === undefined ? other.id : familiarReference(parseReference(other.tags[0])),
       chains: new Set(chainIds(other.config.rootfs.diff_ids)),
     }));
   return core.images.layers(image).map(({ diffId, blob, size, tarSize }, index) => {

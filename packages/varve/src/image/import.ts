@@ -46,7 +46,7 @@ export async function importImage(
       ...(options.platform ?? hostPlatform()),
       config: options.config ?? {},
       rootfs: { type: 'layers', diff_ids: [diffId] },
-      history: [{ created, comment: options.message ?? 'Imported from -' }],
+      history: [{ created, comment: options.message || 'Imported from -' }],
     },
   });
 }
