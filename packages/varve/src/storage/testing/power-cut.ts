@@ -38,12 +38,13 @@ export class PowerCutDisk implements Disposable {
     } finally {
       closeSync(fd);
     }
-    this.#unmount();
+    this.#unmount(false);
     this.#mount();
   }
 
   [Symbol.dispose](): void {
-    this.#unmount();
+    // Detached, so that a test that failed with a file open leaves nothing either.
+    this.#unmount(true);
     rmSync(this.#folder, { recursive: true });
   }
 
@@ -52,7 +53,7 @@ export class PowerCutDisk implements Disposable {
     execFileSync('mount', ['-o', 'loop', join(this.#folder, 'image'), this.path]);
   }
 
-  #unmount(): void {
-    for (const { target } of mountsBelow(this.#folder).reverse()) unmount(target);
+  #unmount(detach: boolean): void {
+    for (const { target } of mountsBelow(this.#folder).reverse()) unmount(target, { detach });
   }
 }

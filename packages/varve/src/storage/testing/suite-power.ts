@@ -13,7 +13,7 @@ const entries: readonly TestEntry[] = Array.from({ length: 200 }, (_, i) => ({
   content: `content ${i} `.repeat(100),
 }));
 
-/** Power fails the moment a call has returned: what it promised is there, whole. */
+/** Power fails the moment a call has returned: what it promised is there, whole. A disk that is full says so. */
 export function testPowerCuts(under: DriverUnderTest): void {
   test('a layer that was applied is whole after a power cut', async () => {
     using disk = new PowerCutDisk();
@@ -51,5 +51,21 @@ export function testPowerCuts(under: DriverUnderTest): void {
     assert.deepEqual(asObject(await rig.list('box')), before);
     await rig.driver.close();
     assert.deepEqual(rig.leftovers(), []);
+  });
+
+  test('a full disk fails the layer and harms nothing else', async () => {
+    using disk = new PowerCutDisk();
+    await using rig = new Rig(under, disk.path);
+    const base = await rig.apply(undefined, entries);
+    const before = asObject(await rig.list(base));
+    // The archive lies elsewhere: only what is unpacked fills the disk.
+    await using elsewhere = new Rig(under);
+    const big = elsewhere.layer(base, [{ name: 'big', content: 'x'.repeat(160 << 20) }]);
+    await assert.rejects(rig.driver.apply(big), { kind: 'exhausted' });
+    await rig.driver.close();
+    assert.deepEqual(rig.leftovers(), []);
+    assert.ok(!rig.driver.has(big.chainId));
+    assert.deepEqual(asObject(await rig.list(base)), before);
+    await rig.apply(base, [{ name: 'small', content: 'fits again' }]);
   });
 }
