@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Builder } from '../builder/index.ts';
 import { openContentStore } from '../content/index.ts';
-import { RegistryClient } from '../distribution/index.ts';
+import { certificateFolder, type ProxySettings, RegistryClient } from '../distribution/index.ts';
 import { Engine, type Logger } from '../engine/index.ts';
 import { LocalImageStore } from '../image/index.ts';
 import { NetworkManager } from '../network/index.ts';
@@ -21,6 +21,19 @@ export interface ComposedEngine extends AsyncDisposable {
 
 /** Docker's own default (dockerd --shutdown-timeout), seconds. */
 const defaultShutdownTimeout = 15;
+
+/** The proxy that dockerd would use: upper-case names go before lower-case ones. */
+function proxyOf(environment: Readonly<Record<string, string | undefined>>): ProxySettings {
+  const read = (name: string): string | undefined => environment[name] ?? environment[name.toLowerCase()];
+  const http = read('HTTP_PROXY');
+  const https = read('HTTPS_PROXY');
+  const none = read('NO_PROXY');
+  return {
+    ...(http ? { http } : {}),
+    ...(https ? { https } : {}),
+    ...(none ? { none } : {}),
+  };
+}
 
 /**
  * Builds the engine of a data root: chooses driver and runtime, opens the stores, adopts what runs.
@@ -49,6 +62,8 @@ export async function composeEngine(
       userAgent: `varve/${options.version}`,
       insecureRegistries: settings['insecure-registries'] ?? [],
       mirrors: settings['registry-mirrors'] ?? [],
+      tls: certificateFolder('/etc/docker/certs.d'),
+      proxy: proxyOf(process.env),
     });
     closers.push(() => registries.close());
     const images = new LocalImageStore({ state, content, driver, client: registries });

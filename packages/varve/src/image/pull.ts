@@ -10,6 +10,7 @@ import {
   canonicalName,
   canonicalReference,
   choosePlatform,
+  configSizeLimit,
   type Descriptor,
   familiarReference,
   formatPlatform,
@@ -27,8 +28,6 @@ import { type LayerToUnpack, type UnpackContext, unpackLayers } from './unpack.t
 
 /** Layers downloaded at the same time, as dockerd's max-concurrent-downloads. */
 const downloadLimit = 3;
-/** A config is JSON; the largest seen in use are some hundred kB. */
-const configLimit = 4 << 20;
 
 export interface PullContext extends UnpackContext {
   readonly client: RegistryClient;
@@ -74,8 +73,19 @@ export async function pullImage(
     await context.content.write(bytes);
   }
   for (const descriptor of [manifest.config, ...manifest.layers]) lease.add(descriptor.digest);
+  // Checked before a byte is fetched: a config that fills the disk is no config.
+  if (manifest.config.size > configSizeLimit) {
+    throw new VarveError(
+      'too-large',
+      'CONFIG_TOO_LARGE',
+      `${shown}: its config is larger than ${configSizeLimit} bytes`,
+      {
+        subject: shown,
+      },
+    );
+  }
   await downloadBlob(repository, manifest.config, context.content, signal);
-  const config = parseImageConfig(await context.content.read(manifest.config.digest, configLimit));
+  const config = parseImageConfig(await context.content.read(manifest.config.digest, configSizeLimit));
   if (config.rootfs.diff_ids.length !== manifest.layers.length) {
     throw new VarveError(
       'data-loss',
