@@ -1,5 +1,5 @@
 import { formatBytes, shortId } from '../../base/index.ts';
-import { type PathExplanation, type WasteLedger } from '../../explain/index.ts';
+import { type PathExplanation, renderLedger, renderPath, type WasteLedger } from '../../explain/index.ts';
 import type { Command } from '../command.ts';
 import type { Flag } from '../flags.ts';
 import { formatTable } from '../output/table.ts';
@@ -37,13 +37,13 @@ const explain: Command = {
     if (path === undefined) {
       const ledger = await engine.images.explain<WasteLedger>(name, undefined, options);
       context.terminal.print(
-        flags.boolean('json') ? JSON.stringify(ledger, null, 2) : JSON.stringify(ledger),
+        flags.boolean('json') ? JSON.stringify(ledger, null, 2) : renderLedger(ledger),
       );
       return;
     }
     const explanation = await engine.images.explain<PathExplanation>(name, path, options);
     context.terminal.print(
-      flags.boolean('json') ? JSON.stringify(explanation, null, 2) : JSON.stringify(explanation),
+      flags.boolean('json') ? JSON.stringify(explanation, null, 2) : renderPath(explanation),
     );
   },
 };
@@ -72,7 +72,7 @@ const layers: Command = {
     const rows = list
       .toReversed()
       .map((layer) => [
-        String(layer.index),
+        String(layer.index + 1),
         id(layer.diffId),
         id(layer.chainId),
         formatBytes(layer.size),

@@ -16,5 +16,5 @@ export function printValue(value: unknown): string {
       .map(([key, entry]) => `${key}:${printValue(entry)}`)
       .join(' ')}]`;
   }
-  return String(value);
+  return `${value as string}`;
 }
