@@ -1,4 +1,4 @@
-import { shortId, throwIfAborted, VarveError } from '../base/index.ts';
+import { isKind, shortId, throwIfAborted, VarveError } from '../base/index.ts';
 import {
   type Dockerfile,
   globalScope,
@@ -83,7 +83,7 @@ export class BuildRun {
 
   /** @returns the image's id. */
   async run(): Promise<Digest> {
-    const { emit, request, options } = this.#session;
+    const { emit, request } = this.#session;
     this.#warnOfSyntax();
     for (const { text } of this.#dockerfile.globalArgs) this.#announce('', text);
     for (const index of this.#plan.needed) await this.#stage(index);
@@ -95,10 +95,24 @@ export class BuildRun {
     for (const { rule, message, range } of lint(this.#dockerfile)) {
       emit({ type: 'warning', message: `${rule}: ${message} (line ${range.startLine})` });
     }
-    for (const tag of request.tags) options.images.tag(target.image, tag);
+    await this.#name(target);
     const tags = request.tags.map((tag) => familiarReference(withDefaultTag(parseReference(tag))));
     emit({ type: 'done', image: target.image, tags });
     return target.image;
+  }
+
+  /** Tags the result, which a prune may take away until it has a name. */
+  async #name(target: StageState): Promise<void> {
+    const { request, options } = this.#session;
+    for (let tries = 0; ; tries++) {
+      const image = await target.local(options.images);
+      try {
+        for (const tag of request.tags) if (image) options.images.tag(image.id, tag);
+        return;
+      } catch (error) {
+        if (!isKind(error, 'not-found') || tries === 5) throw error;
+      }
+    }
   }
 
   #announce(stage: string, text: string): number {
@@ -199,8 +213,7 @@ export class BuildRun {
     if (reference.kind === 'scratch') return { kind: 'layers', chain: undefined };
     const { images } = this.#session.options;
     if (reference.kind === 'stage') {
-      const { image } = await this.#stage(reference.index);
-      const local = image === undefined ? undefined : images.get(image);
+      const local = await (await this.#stage(reference.index)).local(images);
       return { kind: 'layers', chain: local ? await unpacked(this.#session, local) : undefined };
     }
     const image = await findImage(this.#session, reference.name, stage.platform);

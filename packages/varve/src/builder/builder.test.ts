@@ -429,3 +429,14 @@ test('builds of the same file at the same time do not disturb each other', async
   assert.equal(new Set(reports.map(({ image }) => image.config.rootfs.diff_ids.join())).size, 1);
   assertClean(bench);
 });
+
+test('a prune of nameless images in the middle of a build does not harm it', async () => {
+  await using bench = await BuildBench.open();
+  bench.images.addLayerRoots(() => bench.builder.layerRoots());
+  const dockerfile =
+    'FROM base AS one\nRUN echo 1 > /one\nENV a=b\nFROM base\nRUN echo 2 > /two\nCOPY --from=one /one /\nCMD ["x"]\n';
+  bench.folder.write({ Dockerfile: dockerfile }, 'context');
+  const prune = (): Promise<unknown> => bench.images.prune({ keep: () => false });
+  const { image } = await bench.run({ tags: ['app'] }, prune);
+  await bench.inspect(image, (root) => assert.equal(text(root, 'one') + text(root, 'two'), '1\n2\n'));
+});

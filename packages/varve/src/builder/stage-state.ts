@@ -1,5 +1,5 @@
 import type { StageScope } from '../dockerfile/index.ts';
-import type { ImageStore, LocalImage } from '../image/index.ts';
+import type { ImageStore, LocalImage, NewImage } from '../image/index.ts';
 import {
   type ChainID,
   type ContainerConfig,
@@ -34,6 +34,8 @@ export class StageState {
   layers: readonly DiffID[];
   /** CMD was given in this stage. */
   commandSet = false;
+  /** JSON and parent of `image`, to make it again. */
+  #current: NewImage | undefined;
 
   constructor(platform: Platform, scope: StageScope) {
     this.platform = platform;
@@ -52,6 +54,7 @@ export class StageState {
     state.author = base.config.author;
     state.history = base.config.history ?? [];
     state.layers = base.config.rootfs.diff_ids;
+    state.#current = { config: base.config, ...(base.parent === undefined ? {} : { parent: base.parent }) };
     return state;
   }
 
@@ -63,6 +66,7 @@ export class StageState {
     state.author = stage.author;
     state.history = stage.history;
     state.layers = stage.layers;
+    state.#current = stage.#current;
     return state;
   }
 
@@ -101,11 +105,24 @@ export class StageState {
 
   /** Goes on to the image that has the config of {@link StageState.next}. */
   advance(image: Digest, config: ImageConfig): void {
+    this.#current = { config, ...(this.image === undefined ? {} : { parent: this.image }) };
     this.image = image;
     this.config = config.config ?? {};
     this.author = config.author;
     this.history = config.history ?? [];
     this.layers = config.rootfs.diff_ids;
+  }
+
+  /**
+   * The image so far, undefined before the first step of FROM scratch. Others may prune images without a name while
+   * a build runs: it is then made again, which gives the same id.
+   * @throws VarveError `data-loss` when its layers were pruned too.
+   */
+  async local(images: ImageStore): Promise<LocalImage | undefined> {
+    if (this.image === undefined) return undefined;
+    const image = images.get(this.image);
+    if (image || !this.#current) return image;
+    return images.create(this.#current);
   }
 
   /** Stores the image after `outcome` and goes on to it. */

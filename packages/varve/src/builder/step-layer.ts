@@ -25,7 +25,7 @@ export async function makeLayer(
   id: string,
   work: (root: string) => Promise<boolean>,
 ): Promise<MadeStep> {
-  const image = stage.image === undefined ? undefined : session.options.images.get(stage.image);
+  const image = await stage.local(session.options.images);
   const parent = image ? await unpacked(session, image) : undefined;
   const made = await session.workspace.layer(id, parent, work);
   return { diffId: made?.diffId, size: made?.size ?? 0 };

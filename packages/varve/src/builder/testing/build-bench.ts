@@ -159,8 +159,8 @@ export class BuildBench implements AsyncDisposable {
     return this.run(request);
   }
 
-  /** Builds the context as it is. */
-  async run(request: Partial<BuildRequest> = {}): Promise<BuildReport> {
+  /** Builds the context as it is; `onEvent` is waited for after each event. */
+  async run(request: Partial<BuildRequest> = {}, onEvent?: () => Promise<unknown>): Promise<BuildReport> {
     const events: BuildEvent[] = [];
     const full: BuildRequest = {
       contextFolder: join(this.folder.path, 'context'),
@@ -174,7 +174,10 @@ export class BuildBench implements AsyncDisposable {
       extraHosts: [],
       ...request,
     };
-    for await (const event of this.builder.build(full)) events.push(event);
+    for await (const event of this.builder.build(full)) {
+      events.push(event);
+      await onEvent?.();
+    }
     const done = events.at(-1);
     if (done?.type !== 'done') throw new Error('the build did not end with "done"');
     const image = this.images.get(done.image);
