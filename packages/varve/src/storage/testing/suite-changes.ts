@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { check, mknodat } from '../../linux/index.ts';
 import { digestOf } from '../../oci/index.ts';
 import { expectedChanges } from './expected-changes.ts';
 import { asObject, listTree } from './listing.ts';
@@ -161,6 +162,18 @@ export function testChanges(under: DriverUnderTest): void {
     const chain = digestOf('changed root');
     await rig.driver.commit('box', chain);
     assert.equal((await rig.list(chain)).get('/'), 'folder 711 0:0');
+  });
+
+  test('a socket does not stop a diff, and is no part of it', async () => {
+    await using rig = new Rig(under);
+    const parent = await rig.commit(undefined, makeBase);
+    const socket = 0o140755;
+    await rig.active('box', parent, (root) => {
+      check(mknodat(-100, join(root, 'dir/socket'), socket), 'mknod', 'socket');
+    });
+    assert.ok((await rig.changes('box')).includes('A /dir/socket'));
+    const { chain } = await rig.reapply('box');
+    assert.ok(!(await rig.list(chain)).has('/dir/socket'), 'a socket is not part of a layer');
   });
 
   test('a snapshot on nothing lists everything as added', async () => {
