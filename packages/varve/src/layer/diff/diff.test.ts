@@ -18,7 +18,7 @@ const baseScript = `
 mkdir -p etc usr/bin var/lib/deep/er gone/sub re opaque/in keep
 echo a > etc/a; echo b > etc/b; echo c > etc/c; ln etc/a usr/bin/hard; echo x > gone/sub/x
 echo old > re/old; echo same > re/same; echo 1 > opaque/one; echo 2 > opaque/in/two; echo k > keep/k
-echo d > var/lib/deep/er/f; echo big > usr/bin/prog; chmod 4755 usr/bin/prog; setcap cap_net_raw+ep usr/bin/prog
+echo d > var/lib/deep/er/f; echo big > usr/bin/prog; chmod 4755 usr/bin/prog; setfattr -n security.capability -v 0x0100000200200000000000000000000000000000 usr/bin/prog
 ln -s a etc/link; mkdir swap; echo s > swap/s; echo f > file; mknod node c 1 3
 find . -exec touch -h -d '2020-01-01 00:00:00' {} +
 `;
@@ -280,7 +280,10 @@ test('trees: parents of a change come with it, a new hard link brings its partne
 
 test('later times become SOURCE_DATE_EPOCH, so two builds give one digest', async () => {
   using folder = new TemporaryFolder();
-  bash(folder.path, 'mkdir a b; echo 1 > a/f; sleep 0.05; echo 1 > b/f; ln -s f a/l; ln -s f b/l');
+  bash(
+    folder.path,
+    'mkdir a b; for d in a b; do echo 1 > $d/f; ln -s f $d/l; done; touch -d 2030-01-01 a/f; touch -d 2031-02-03T04:05:06.7 b/f',
+  );
   const options = { maxMtime: 1_600_000_000 };
   const one = await writeLayer({ kind: 'trees', upper: folder.join('a') }, folder.join('1'), 'zstd', options);
   const two = await writeLayer({ kind: 'trees', upper: folder.join('b') }, folder.join('2'), 'zstd', options);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -189,25 +189,24 @@ function entryOf(entry: ArchiveEntry): TarMetadata {
   return entries[0] as TarMetadata;
 }
 
-test('GNU tar and Python read what is written', () => {
+const long = 'ü'.repeat(150);
+const sample = archive(
+  folder('d'),
+  {
+    name: `d/${long}`,
+    content: 'content',
+    uid: 3_000_000,
+    mtime: { seconds: 5, nanoseconds: 500_000_000 },
+  },
+  { name: 'd/link', type: 'symlink', link: long },
+  { name: 'd/hard', type: 'hardlink', link: `d/${long}` },
+  { name: 'd/null', type: 'character-device', major: 1, minor: 3 },
+  { ...file('d/x'), xattrs: [{ name: Buffer.from('user.k'), value: Buffer.from('v') }] },
+);
+
+test('GNU tar reads what is written', () => {
   using root = new TemporaryFolder();
-  const long = 'ü'.repeat(150);
-  writeFileSync(
-    root.join('t.tar'),
-    archive(
-      folder('d'),
-      {
-        name: `d/${long}`,
-        content: 'content',
-        uid: 3_000_000,
-        mtime: { seconds: 5, nanoseconds: 500_000_000 },
-      },
-      { name: 'd/link', type: 'symlink', link: long },
-      { name: 'd/hard', type: 'hardlink', link: `d/${long}` },
-      { name: 'd/null', type: 'character-device', major: 1, minor: 3 },
-      { ...file('d/x'), xattrs: [{ name: Buffer.from('user.k'), value: Buffer.from('v') }] },
-    ),
-  );
+  writeFileSync(root.join('t.tar'), sample);
   const listed = execFileSync(
     'tar',
     ['-tvf', root.join('t.tar'), '--numeric-owner', '--full-time', '--quoting-style=literal'],
@@ -220,6 +219,13 @@ test('GNU tar and Python read what is written', () => {
   assert.ok(listed.includes(`d/link -> ${long}`), listed);
   assert.ok(listed.includes(`d/hard link to d/${long}`), listed);
   assert.ok(listed.includes('1,3'), listed);
+});
+
+const pythonMissing = spawnSync('python3', ['--version']).status !== 0 && 'no python3 on this machine';
+
+test('Python reads what is written', { skip: pythonMissing }, () => {
+  using root = new TemporaryFolder();
+  writeFileSync(root.join('t.tar'), sample);
   const python =
     'import tarfile,sys\nfor m in tarfile.open(sys.argv[1]): print(m.name, m.size, m.uid, m.pax_headers.get("SCHILY.xattr.user.k"))';
   const shown = execFileSync('python3', ['-c', python, root.join('t.tar')]).toString();
