@@ -76,7 +76,6 @@ export async function hijack(
       Connection: 'Upgrade',
       Upgrade: 'tcp',
     });
-    options.track(socket);
     response.detachSocket(socket as never);
     await writeHead(socket, head);
     return connectionOver(socket, socket);

@@ -113,7 +113,8 @@ export async function createApiServer(engine: Engine, options: ApiServerOptions)
   ): void => {
     const { status, message } = failureAnswer(error);
     if (gone.aborted) return;
-    if (status >= 500) {
+    const ours = VarveError.is(error) ? ['internal', 'data-loss'].includes(error.kind) : true;
+    if (ours) {
       options.log('error', 'a request failed', { method: request.method, url: request.url, error: message });
       if (!VarveError.is(error) && error instanceof Error) options.log('debug', error.stack ?? message);
     }
@@ -165,12 +166,14 @@ export async function createApiServer(engine: Engine, options: ApiServerOptions)
         void dispatch(request, response, undefined);
       });
       server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+        // From here on the HTTP server knows this socket no more: closing it is ours.
+        track(socket);
         socket.on('error', () => undefined);
         const response = new ServerResponse(request);
         response.assignSocket(socket as Socket);
         // A refusal is a plain answer, and the connection's last.
         response.shouldKeepAlive = false;
-        response.once('finish', () => socket.end());
+        response.once('finish', () => socket.end(() => socket.destroy()));
         void dispatch(request, response, { socket, head });
       });
       server.on('clientError', (_error, socket) => socket.destroy());

@@ -2,7 +2,7 @@ import { isKind, VarveError } from '../base/index.ts';
 import type { AttachedStreams } from '../runtime/index.ts';
 import type { Container } from './container.ts';
 import { type EngineCore, publishContainer } from './core.ts';
-import { containerLogs } from './logs.ts';
+import { containerLogs, endKnown } from './logs.ts';
 
 export interface AttachOptions {
   /** Replay what was written so far. */
@@ -91,6 +91,7 @@ export function attachContainer(core: EngineCore, nameOrId: string, options: Att
         throw error;
       }
       for await (const chunk of attached.output) if (wants(chunk.stream)) yield chunk;
+      await endKnown(container, signal);
     } finally {
       ended.abort();
       void streams.then((attached) => attached.close()).catch(() => undefined);

@@ -9,7 +9,14 @@ import {
   wasteLedger,
 } from '../explain/index.ts';
 import type { LocalImage } from '../image/index.ts';
-import { type ChainID, chainIds, type Descriptor, type DiffID, familiarReference, parseReference } from '../oci/index.ts';
+import {
+  type ChainID,
+  chainIds,
+  type Descriptor,
+  type DiffID,
+  familiarReference,
+  parseReference,
+} from '../oci/index.ts';
 import type { EngineCore } from './core.ts';
 import { layerEntries } from './layer-entries.ts';
 

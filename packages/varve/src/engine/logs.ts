@@ -21,19 +21,30 @@ export function containerLogs(core: EngineCore, nameOrId: string, query: LogQuer
   return follow ? afterExit(container, lines, signal) : lines;
 }
 
-/**
- * Ends a stream of a running container only when its end is known to all: who saw the last byte may remove it at once.
- */
-export async function* afterExit<T>(
+async function* afterExit<T>(
   container: Container,
   output: AsyncIterable<T>,
   signal: AbortSignal,
 ): AsyncGenerator<T> {
-  const wasRunning = container.running;
   yield* output;
-  if (wasRunning && !signal.aborted) await Promise.race([container.exitHandled, aborted(signal)]);
+  await endKnown(container, signal);
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+/**
+ * Resolves when the end of a run is in its record: who has seen the last byte may remove the container at once. Not
+ * later than {@link longestWait} after the output, for a stream that was cut while the container goes on.
+ */
+export async function endKnown(container: Container, signal: AbortSignal): Promise<void> {
+  if (!container.running || signal.aborted) return;
+  let done: () => void = () => undefined;
+  const enough = new Promise<void>((resolve) => {
+    done = resolve;
+  });
+  const timer = setTimeout(done, longestWait);
+  signal.addEventListener('abort', done, { once: true });
+  await Promise.race([container.exitHandled, enough]);
+  clearTimeout(timer);
+  signal.removeEventListener('abort', done);
 }
+
+const longestWait = 2000;

@@ -8,6 +8,8 @@ import { requestedEndpoint } from './network-settings.ts';
 import { pruneTime } from './prune-time.ts';
 import type { EndpointSettings, Filters } from './types.ts';
 
+const predefined = ['bridge', 'host', 'none'];
+
 function attributes(network: Network): Record<string, string> {
   return { name: network.name, type: network.driver };
 }
@@ -21,7 +23,7 @@ export async function createNetwork(core: EngineCore, request: NetworkSpec): Pro
 /** @throws VarveError `forbidden` for a predefined network or one with running containers. */
 export async function removeNetwork(core: EngineCore, nameOrId: string): Promise<void> {
   const network = core.networks.inspect(nameOrId);
-  const users = runningOn(core, network);
+  const users = predefined.includes(network.name) ? [] : runningOn(core, network);
   const first = users[0];
   if (first) {
     throw new VarveError(
@@ -121,7 +123,7 @@ export async function pruneNetworks(core: EngineCore, filters: Filters = {}): Pr
   const used = new Set(core.containers.list().flatMap((container) => Object.keys(container.record.networks)));
   const deleted: string[] = [];
   for (const network of core.networks.list()) {
-    if (['bridge', 'host', 'none'].includes(network.name) || used.has(network.name)) continue;
+    if (predefined.includes(network.name) || used.has(network.name)) continue;
     if (until !== undefined && Date.parse(network.createdAt) >= until) continue;
     if (!labelsMatch(filters, network.labels)) continue;
     await removeNetwork(core, network.id);

@@ -18,7 +18,7 @@ import type { ContainerRecord } from './types.ts';
 export async function startContainer(core: EngineCore, nameOrId: string): Promise<void> {
   const container = core.containers.resolve(nameOrId);
   await core.containers.lock(container, async () => {
-    await container.exitHandled;
+    if (!container.running) await container.exitHandled;
     const { status } = container.state;
     if (status === 'paused') {
       throw new VarveError('conflict', 'PAUSED', 'cannot start a paused container, try unpause instead');

@@ -77,13 +77,14 @@ export function busyboxTar(folder: string): string {
 export class TestEngine implements AsyncDisposable {
   readonly folder: string;
   readonly socket: string;
-  readonly #netns: string;
+  /** Name of the network namespace that stands for its host. */
+  readonly netns: string;
   #process: ChildProcess | undefined;
 
   private constructor(folder: string, netns: string) {
     this.folder = folder;
     this.socket = join(folder, 's.sock');
-    this.#netns = netns;
+    this.netns = netns;
   }
 
   /** Starts one, with the image `busybox`. */
@@ -111,7 +112,7 @@ export class TestEngine implements AsyncDisposable {
   async up(...flags: string[]): Promise<void> {
     const { folder } = this;
     const command = [
-      `--net=/run/netns/${this.#netns}`,
+      `--net=/run/netns/${this.netns}`,
       process.execPath,
       entry,
       'engine',
@@ -150,7 +151,7 @@ export class TestEngine implements AsyncDisposable {
       DOCKER_CONFIG: join(this.folder, 'client'),
       DOCKER_BUILDKIT: '0',
     };
-    const inside = ['nsenter', `--net=/run/netns/${this.#netns}`, clientProgram, ...args];
+    const inside = ['nsenter', `--net=/run/netns/${this.netns}`, clientProgram, ...args];
     const [program, ...rest] = options.tty
       ? ['script', '-qefc', inside.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' '), '/dev/null']
       : inside;
@@ -200,7 +201,7 @@ export class TestEngine implements AsyncDisposable {
   /** Runs a program where the engine's ports are. */
   async onHost(program: string, ...args: string[]): Promise<Result> {
     return collect(
-      spawn('nsenter', [`--net=/run/netns/${this.#netns}`, program, ...args], {
+      spawn('nsenter', [`--net=/run/netns/${this.netns}`, program, ...args], {
         stdio: ['ignore', 'pipe', 'pipe'],
       }),
     );
@@ -218,7 +219,7 @@ export class TestEngine implements AsyncDisposable {
       if (ids.length > 0) await this.docker('rm', '-fv', ...ids);
       await this.down();
     }
-    execFileSync('ip', ['netns', 'del', this.#netns]);
+    execFileSync('ip', ['netns', 'del', this.netns]);
     unmountBelow(this.folder);
     rmSync(this.folder, { recursive: true, force: true });
   }
