@@ -337,6 +337,22 @@ const cases: readonly Case[] = [
     refused: 'TAR_BAD_NAME',
   },
   {
+    name: 'a tree deeper than a path is long, by way of links',
+    layer: [
+      folder('d/'.repeat(1000)),
+      symlink('s1', 'd/'.repeat(1000)),
+      folder(`s1/${'d/'.repeat(1000)}`),
+      symlink('s2', `s1/${'d/'.repeat(1000)}`),
+      folder(`s2/${'d/'.repeat(1000)}`),
+    ],
+    refused: 'TAR_BAD_NAME',
+  },
+  {
+    name: 'a tree deeper than a path is long, in one entry',
+    layer: [folder('d/'.repeat(1000)), symlink('s', 'd/'.repeat(1000)), file(`s/${'d/'.repeat(1900)}f`)],
+    refused: 'TAR_BAD_NAME',
+  },
+  {
     name: 'a magic link of the host',
     layer: [symlink('p', '/proc/self/root/'), file('p/x', '1')],
     check: content('proc/self/root/x', '1'),

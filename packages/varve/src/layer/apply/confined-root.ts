@@ -22,6 +22,8 @@ const folderFlags = openFlags.path | constants.O_DIRECTORY;
 const resolve = resolveFlags.inRoot | resolveFlags.noMagicLinks;
 /** Links that lead to links; the kernel's own limit is 40. */
 const maxLinks = 40;
+/** Bytes of a folder's real path: with a name in it, it fits PATH_MAX, so that other programs can reach and remove it. */
+const maxPathBytes = 4096 - 256 - 2;
 
 /**
  * A folder that nothing reached through it can leave: folders are opened by openat2(2) with the root as `/`, so that
@@ -32,6 +34,8 @@ export class ConfinedRoot implements Disposable {
   readonly fd: number;
   #path: BytePath | undefined;
   #folder = -1;
+  /** The last path whose depth was found right. */
+  #reachable: BytePath | undefined;
   readonly #made = new Set<string>();
 
   /** @throws a system error when `root` is no folder. */
@@ -62,6 +66,7 @@ export class ConfinedRoot implements Disposable {
     if (this.#folder >= 0) close(this.#folder);
     this.#folder = -1;
     this.#path = undefined;
+    this.#reachable = undefined;
   }
 
   /**
@@ -71,7 +76,7 @@ export class ConfinedRoot implements Disposable {
    */
   makeFolder(path: BytePath): number {
     const found = this.folder(path);
-    if (found >= 0) return found;
+    if (found >= 0) return this.#refuseTooDeep(path, found);
     if (found === -errno.ENAMETOOLONG) throw layerError('TAR_BAD_NAME', 'name too long', pathBytes(path));
     if (found === -errno.ENOTDIR || found === -errno.ELOOP) {
       throw layerError('TAR_NOT_A_FOLDER', 'not a folder', pathBytes(path));
@@ -84,6 +89,22 @@ export class ConfinedRoot implements Disposable {
       fd = next;
     }
     this.#keep(path, fd);
+    return this.#refuseTooDeep(path, fd);
+  }
+
+  /** Through links, short names make trees deeper than any path is long, which nothing could clean up. */
+  #refuseTooDeep(path: BytePath, fd: number): number {
+    if (path === '' || path === this.#reachable) return fd;
+    let length: number;
+    try {
+      length = realPath(fd).length;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENAMETOOLONG') throw error;
+      length = Number.POSITIVE_INFINITY;
+    }
+    if (length > maxPathBytes)
+      throw layerError('TAR_BAD_NAME', 'folders too deep', pathBytes(path.slice(0, 300)));
+    this.#reachable = path;
     return fd;
   }
 
@@ -153,7 +174,7 @@ function makeInside(dirfd: number, base: Buffer, path: BytePath, noted: Set<stri
       throw layerError('TAR_NOT_A_FOLDER', 'not a folder', pathBytes(path));
     }
     check(fd, 'openat', pathBytes(path));
-    if (made >= 0) noted.add(realPath(fd));
+    if (made >= 0) note(fd, noted);
     return fd;
   } catch (error) {
     close(dirfd);
@@ -161,8 +182,25 @@ function makeInside(dirfd: number, base: Buffer, path: BytePath, noted: Set<stri
   }
 }
 
+function note(fd: number, noted: Set<string>): void {
+  try {
+    noted.add(realPath(fd));
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}
+
+function tooDeep(): Error {
+  return layerError('TAR_BAD_NAME', 'folders deeper than a path can be long');
+}
+
 function realPath(fd: number): string {
-  return readlinkSync(`/proc/self/fd/${fd}`, 'latin1');
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`, 'latin1');
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === 'ENAMETOOLONG' ? tooDeep() : error;
+  }
 }
 
 /**

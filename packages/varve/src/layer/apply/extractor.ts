@@ -4,7 +4,6 @@ import {
   check,
   close,
   errno,
-  type FileStat,
   fchmod,
   fchown,
   fileType,
@@ -15,9 +14,7 @@ import {
   mkdirat,
   mknodat,
   openat,
-  pathBelow,
   type SysResult,
-  setXattr,
   statAt,
   symlinkat,
   type TimeSpec,
@@ -25,9 +22,10 @@ import {
 } from '../../linux/index.ts';
 import { layerError, printable } from '../errors.ts';
 import { type BytePath, cleanPath, joinPath, pathBytes, splitPath } from '../names.ts';
+import { isWhiteout, setOpaque } from '../overlay-marks.ts';
 import type { TarEntry, Xattr } from '../tar/entry.ts';
 import type { TarHandler } from '../tar/reader.ts';
-import { isMetadataPath, overlayXattrs, readLayerName } from '../whiteouts.ts';
+import { isMetadataPath, readLayerName } from '../whiteouts.ts';
 import { ConfinedRoot, clearFolder, removeTree } from './confined-root.ts';
 import { applyToFd, applyToName, applyXattrs, defaultAcl, dropXattrs, type Ownership } from './metadata.ts';
 
@@ -392,17 +390,6 @@ export class Extractor implements TarHandler, Disposable {
 function folderEnd(entry: TarEntry): FolderEnd {
   const acl = entry.xattrs.find(({ name }: Xattr) => name.toString('latin1') === defaultAcl);
   return { atime: entry.atime ?? entry.mtime, mtime: entry.mtime, acl: acl?.value };
-}
-
-/** A character device 0/0, overlayfs's whiteout. */
-function isWhiteout(stat: FileStat): boolean {
-  return (
-    (stat.mode & fileType.mask) === fileType.characterDevice && stat.rdevMajor === 0 && stat.rdevMinor === 0
-  );
-}
-
-function setOpaque(dirfd: number, base: Buffer): void {
-  check(setXattr(pathBelow(dirfd, base), overlayXattrs.opaque, Buffer.from('y')), 'setxattr', base);
 }
 
 /** Node knows EDQUOT (122) only as UNKNOWN. */

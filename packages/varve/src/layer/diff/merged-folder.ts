@@ -5,31 +5,15 @@ import {
   errno,
   type FileStat,
   fileType,
-  getXattr,
   listFolder,
   openat,
   openFlags,
-  pathBelow,
   statAt,
 } from '../../linux/index.ts';
-import { overlayXattrs } from '../whiteouts.ts';
-
-/** A character device 0/0: overlayfs hides the name below it. */
-export function isWhiteout(stat: FileStat): boolean {
-  return (
-    (stat.mode & fileType.mask) === fileType.characterDevice && stat.rdevMajor === 0 && stat.rdevMinor === 0
-  );
-}
+import { isOpaque, isWhiteout } from '../overlay-marks.ts';
 
 export function isDirectory(stat: FileStat): boolean {
   return (stat.mode & fileType.mask) === fileType.directory;
-}
-
-/** Whether overlayfs shows nothing of the layers below in this folder. */
-export function isOpaque(dirfd: number, base: Buffer): boolean {
-  const path = pathBelow(dirfd, base);
-  const value = getXattr(path, overlayXattrs.opaque) ?? getXattr(path, overlayXattrs.userOpaque);
-  return value instanceof Buffer && value.toString('latin1') === 'y';
 }
 
 /** A name as the stack shows it: the file, and the folder of the layer that has it. */

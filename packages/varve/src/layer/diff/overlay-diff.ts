@@ -2,9 +2,10 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { VarveError } from '../../base/index.ts';
 import { check, close, getXattr, listFolder, openat, pathBelow, statAt } from '../../linux/index.ts';
 import { type BytePath, joinPath } from '../names.ts';
+import { isOpaque, isWhiteout } from '../overlay-marks.ts';
 import { overlayXattrs } from '../whiteouts.ts';
 import type { DiffItem } from './item.ts';
-import { isDirectory, isOpaque, isWhiteout, MergedFolder } from './merged-folder.ts';
+import { isDirectory, MergedFolder } from './merged-folder.ts';
 
 /**
  * The diff that an overlay mount left in its upper folder: everything in it, with the kernel's marks read. Marks that
