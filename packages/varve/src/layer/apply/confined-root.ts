@@ -95,15 +95,7 @@ export class ConfinedRoot implements Disposable {
   /** Through links, short names make trees deeper than any path is long, which nothing could clean up. */
   #refuseTooDeep(path: BytePath, fd: number): number {
     if (path === '' || path === this.#reachable) return fd;
-    let length: number;
-    try {
-      length = realPath(fd).length;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENAMETOOLONG') throw error;
-      length = Number.POSITIVE_INFINITY;
-    }
-    if (length > maxPathBytes)
-      throw layerError('TAR_BAD_NAME', 'folders too deep', pathBytes(path.slice(0, 300)));
+    if (realPath(fd).length > maxPathBytes) throw tooDeep();
     this.#reachable = path;
     return fd;
   }
