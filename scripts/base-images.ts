@@ -50,6 +50,7 @@ export async function debianBase(progress: (line: string) => void = () => undefi
     });
     const code = await new Promise<number | null>((done) => child.on('close', done));
     if (code !== 0) throw new Error(`debootstrap ended with ${code}`);
+    chmodSync(folder, 0o755);
     execFileSync('find', [join(folder, 'var/cache/apt/archives'), '-name', '*.deb', '-delete']);
     // Device nodes come from the runtime; a base image carries none.
     execFileSync('find', [join(folder, 'dev'), '-mindepth', '1', '-delete']);
@@ -77,6 +78,7 @@ export function busyboxBase(): string {
       'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n',
     );
     writeFileSync(join(folder, 'etc/group'), 'root:x:0:\nnogroup:x:65534:\n');
+    chmodSync(folder, 0o755);
     execFileSync('chmod', ['1777', join(folder, 'tmp')]);
     execFileSync('touch', ['-d', '@0', folder]);
     pack(folder, output);
