@@ -1,6 +1,7 @@
 /** Makes the two base images of the tour and the tests from Debian's packages, once: a Debian by debootstrap, and a busybox. */
 import { execFileSync, spawn } from 'node:child_process';
 import {
+  chmodSync,
   cpSync,
   existsSync,
   mkdirSync,

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { VarveError } from '../base/index.ts';
@@ -19,7 +19,7 @@ export async function* buildImage(
   if (!core.build) {
     throw new VarveError('not-implemented', 'NO_BUILDER', 'this engine was started without a builder');
   }
-  const parent = join(core.root, 'tmp');
+  const parent = contextsFolder(core.root);
   mkdirSync(parent, { recursive: true, mode: 0o700 });
   const folder = mkdtempSync(join(parent, 'context-'));
   try {
@@ -35,9 +35,21 @@ export async function* buildImage(
   }
 }
 
-/** Forgets all cached build steps and frees layers that only they held. @returns the keys of what went. */
-export function pruneBuildCache(core: EngineCore): readonly string[] {
+/** Forgets all cached build steps and frees layers that only they held. @returns their keys, and the bytes of blobs freed. */
+export async function pruneBuildCache(
+  core: EngineCore,
+): Promise<{ readonly deleted: readonly string[]; readonly bytes: number }> {
   const gone = core.build?.prune() ?? [];
-  core.events.publish('builder', 'prune', '', { reclaimed: '0' });
-  return gone.map((step) => step.key);
+  const bytes = gone.length === 0 ? 0 : await core.images.collect();
+  core.events.publish('builder', 'prune', '', { reclaimed: String(bytes) });
+  return { deleted: gone.map((step) => step.key), bytes };
+}
+
+/** Removes contexts that a killed engine left unpacked. */
+export function removeLeftContexts(root: string): void {
+  rmSync(contextsFolder(root), { recursive: true, force: true });
+}
+
+function contextsFolder(root: string): string {
+  return join(root, 'tmp');
 }

@@ -6,7 +6,8 @@ import { close, tryLock } from '../linux/index.ts';
 import { copyFrom, copyTo, statPath } from './archive.ts';
 import { attachContainer, resizeContainer } from './attach.ts';
 import { type Bound, bind } from './bind.ts';
-import { buildImage, pruneBuildCache } from './build.ts';
+import { buildImage, pruneBuildCache, removeLeftContexts } from './build.ts';
+import { Cleanups } from './cleanups.ts';
 import { commitContainer } from './commit.ts';
 import { ContainerStore } from './container-store.ts';
 import type { EngineCore } from './core.ts';
@@ -140,6 +141,7 @@ export class Engine implements AsyncDisposable {
       containers,
       execs: new ExecStore(),
       events: new EventBus(),
+      cleanups: new Cleanups(),
       closing: new AbortController(),
       bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
       id: containers.setting('engine-id', randomUUID),
@@ -180,6 +182,7 @@ export class Engine implements AsyncDisposable {
    */
   static async open(parts: EngineParts, lock: number): Promise<Engine> {
     mkdirSync(join(parts.root, 'containers'), { recursive: true, mode: 0o710 });
+    removeLeftContexts(parts.root);
     const engine = new Engine(parts, lock);
     await restoreContainers(engine.core);
     return engine;
@@ -198,6 +201,7 @@ export class Engine implements AsyncDisposable {
     const { core } = this;
     core.events.publish('daemon', 'shutdown', core.id, { name: core.config.hostName });
     await stopAllContainers(core);
+    await core.cleanups.settled();
     core.closing.abort();
     core.events.close();
     for (const container of core.containers.list()) container.healthTimer?.abort();

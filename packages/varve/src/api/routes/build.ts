@@ -4,6 +4,7 @@ import { legacyProgress } from '../../builder/index.ts';
 import { parseDocument } from '../create-body.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Query } from '../query.ts';
+import { registryConfig } from '../registry-auth.ts';
 import type { Route } from '../route.ts';
 
 const text = z.record(z.string(), z.string().nullable());
@@ -86,6 +87,7 @@ async function build(exchange: Exchange): Promise<void> {
     ...(query.text('cpusetmems') === '' ? {} : { cpusetMems: query.text('cpusetmems') }),
     ...numbers,
     ulimits: limits.map(({ Name, Soft, Hard }) => ({ name: Name, soft: Soft, hard: Hard })),
+    credentials: registryConfig(request.headers['x-registry-config']),
     signal: exchange.signal,
   });
   let begun = false;
@@ -98,9 +100,9 @@ async function build(exchange: Exchange): Promise<void> {
   exchange.response.end();
 }
 
-function prune(exchange: Exchange): void {
-  const deleted = exchange.engine.images.pruneBuildCache();
-  exchange.send(200, { CachesDeleted: deleted.length > 0 ? deleted : null, SpaceReclaimed: 0 });
+async function prune(exchange: Exchange): Promise<void> {
+  const { deleted, bytes } = await exchange.engine.images.pruneBuildCache();
+  exchange.send(200, { CachesDeleted: deleted.length > 0 ? deleted : null, SpaceReclaimed: bytes });
 }
 
 export const buildRoutes: readonly Route[] = [
