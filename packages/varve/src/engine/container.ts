@@ -38,6 +38,8 @@ export class Container {
   restartDelayMs = 0;
   /** Resolves when the exit of the present run has been handled whole. */
   exitHandled: Promise<void> = Promise.resolve();
+  /** Resolves when the end of the present run is in the record; its resources may still be on their way back. */
+  exitKnown: Promise<void> = Promise.resolve();
   /** Filled in once the removal has begun. */
   removal: Promise<void> | undefined;
   /** The root file system is mounted and this many use it. */

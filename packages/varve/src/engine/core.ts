@@ -1,4 +1,5 @@
 import type { Builder } from '../builder/index.ts';
+import type { Cleanups } from './cleanups.ts';
 import type { Container } from './container.ts';
 import type { ContainerStore } from './container-store.ts';
 import type { EventBus } from './events.ts';
@@ -11,6 +12,7 @@ export interface EngineCore extends EngineParts {
   readonly execs: ExecStore;
   readonly events: EventBus;
   readonly build: Builder | undefined;
+  readonly cleanups: Cleanups;
   /** Fires when the engine begins to stop. */
   readonly closing: AbortController;
   /** Id of the kernel's present boot. */

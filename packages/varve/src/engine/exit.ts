@@ -12,56 +12,85 @@ import { formatMilliseconds } from './time.ts';
 
 /** Watches the present run of a container to its end. */
 export function monitor(core: EngineCore, container: Container): void {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  container.exitKnown = promise;
   container.exitHandled = core.runtime
     .wait(container.id)
-    .then((exit) => handleExit(core, container, exit))
+    .then((exit) => handleExit(core, container, exit, resolve))
     .catch((error: unknown) => {
       if (core.closing.signal.aborted) return;
       core.log('error', 'the end of a container could not be handled', {
         id: container.id,
         error: String(error),
       });
-    });
+    })
+    .finally(resolve);
+}
+
+/** Gives back runtime state and mounts of a run; the network's part is apart, since ports must be free first. */
+async function releaseFiles(core: EngineCore, container: Container): Promise<void> {
+  const { record } = container;
+  const report = (what: string) => (error: unknown) =>
+    core.log('warn', `could not release the ${what} of a container`, { id: record.id, error: String(error) });
+  const unmount = async (): Promise<void> => {
+    if (container.rootfs !== undefined)
+      await core.driver.unmount(record.id).catch(report('root file system'));
+    container.rootfs = undefined;
+    for (const mount of record.mounts) {
+      if (mount.Type !== 'volume' || mount.Name === undefined) continue;
+      await core.volumes.unmount(mount.Name, record.id).catch(report('volumes'));
+    }
+  };
+  await Promise.all([core.runtime.delete(record.id).catch(report('runtime state')), unmount()]);
+}
+
+async function releaseNetworks(core: EngineCore, container: Container): Promise<void> {
+  await disconnectNetworks(core, container).catch((error: unknown) =>
+    core.log('warn', 'could not release the network of a container', {
+      id: container.id,
+      error: String(error),
+    }),
+  );
 }
 
 /** Gives back all that a run held: runtime state, network, mounts. What is gone already is passed over. */
 export async function releaseResources(core: EngineCore, container: Container): Promise<void> {
-  const { record } = container;
-  const report = (what: string) => (error: unknown) =>
-    core.log('warn', `could not release the ${what} of a container`, { id: record.id, error: String(error) });
-  await Promise.all([
-    core.runtime
-      .delete(record.id)
-      .catch(report('runtime state'))
-      .then(async () => {
-        if (container.rootfs !== undefined)
-          await core.driver.unmount(record.id).catch(report('root file system'));
-        container.rootfs = undefined;
-        for (const mount of record.mounts) {
-          if (mount.Type !== 'volume' || mount.Name === undefined) continue;
-          await core.volumes.unmount(mount.Name, record.id).catch(report('volumes'));
-        }
-      }),
-    disconnectNetworks(core, container).catch(report('network')),
-  ]);
+  await Promise.all([releaseFiles(core, container), releaseNetworks(core, container)]);
 }
 
-/**
- * What follows the end of a container's process, once for each run: resources go back, the record says how it ended,
- * events tell (in moby's order: disconnect, unmount, die), waiters wake, and the policy or auto-removal acts.
- */
-export async function handleExit(core: EngineCore, container: Container, exit: ContainerExit): Promise<void> {
-  endHealthChecks(container);
-  const before = container.record;
-  await releaseResources(core, container);
-  publishNetworkEvents(core, before, 'disconnect');
-  for (const mount of before.mounts) {
+function publishEnd(core: EngineCore, container: Container, exit: ContainerExit, ranMs: number): void {
+  const { record } = container;
+  publishNetworkEvents(core, record, 'disconnect');
+  for (const mount of record.mounts) {
     if (mount.Type !== 'volume' || mount.Name === undefined) continue;
     core.events.publish('volume', 'unmount', mount.Name, {
-      container: before.id,
+      container: record.id,
       driver: mount.Driver ?? 'local',
     });
   }
+  if (exit.oomKilled) publishContainer(core, container, 'oom');
+  publishContainer(core, container, 'die', {
+    exitCode: String(exit.exitCode),
+    execDuration: String(Math.max(0, Math.floor(ranMs / 1000))),
+  });
+}
+
+/**
+ * What follows the end of a container's process, once for each run: its ports are freed, events tell (in moby's order:
+ * disconnect, unmount, die), the record says how it ended, waiters wake, and the policy or auto-removal acts. The rest
+ * of its resources go back meanwhile; the promise resolves when all have.
+ * @param known called when the record is written.
+ */
+export async function handleExit(
+  core: EngineCore,
+  container: Container,
+  exit: ContainerExit,
+  known: () => void = () => undefined,
+): Promise<void> {
+  endHealthChecks(container);
+  const before = container.record;
+  const files = releaseFiles(core, container);
+  await releaseNetworks(core, container);
   const ranMs = exit.finishedAt - Date.parse(before.state.startedAt);
   const wait = restartDelay(before.hostConfig.RestartPolicy, {
     exitCode: exit.exitCode,
@@ -70,12 +99,7 @@ export async function handleExit(core: EngineCore, container: Container, exit: C
     ranMs,
     lastDelayMs: container.restartDelayMs,
   });
-  const finishedAt = formatMilliseconds(exit.finishedAt);
-  if (exit.oomKilled) publishContainer(core, container, 'oom');
-  publishContainer(core, container, 'die', {
-    exitCode: String(exit.exitCode),
-    execDuration: String(Math.max(0, Math.floor(ranMs / 1000))),
-  });
+  publishEnd(core, container, exit, ranMs);
   const removes = before.hostConfig.AutoRemove && wait === undefined && !container.restarting;
   const ended: Container['state'] = {
     ...before.state,
@@ -84,7 +108,7 @@ export async function handleExit(core: EngineCore, container: Container, exit: C
     exitCode: exit.exitCode,
     error: exit.error ?? '',
     oomKilled: exit.oomKilled,
-    finishedAt,
+    finishedAt: formatMilliseconds(exit.finishedAt),
   };
   if (removes && !core.closing.signal.aborted) {
     // The record goes in a moment: memory is enough for those who look until then.
@@ -92,16 +116,18 @@ export async function handleExit(core: EngineCore, container: Container, exit: C
   } else {
     core.containers.update(container, { ...detachedNetworks(before), state: ended }, 'process');
   }
+  known();
   const result = { exitCode: exit.exitCode, ...(exit.error === undefined ? {} : { error: exit.error }) };
   container.signals.emit('exit', result);
   if (removes) {
-    removeStopped(core, container, { volumes: true }).catch((error: unknown) =>
+    removeStopped(core, container, { volumes: true, released: files }).catch((error: unknown) =>
       core.log('error', 'could not remove a container', { id: container.id, error: String(error) }),
     );
   } else if (wait !== undefined) {
     container.restartDelayMs = wait;
     void restartAfter(core, container, wait);
   }
+  await files;
 }
 
 /** Starts a container again after its back-off, unless someone stops that. */
@@ -116,6 +142,7 @@ export async function restartAfter(core: EngineCore, container: Container, waitM
   try {
     await core.containers.lock(container, async () => {
       if (timer.signal.aborted || container.stopRequested || container.state.status !== 'restarting') return;
+      await container.exitHandled;
       core.containers.update(container, { restartCount: container.record.restartCount + 1 }, 'process');
       await launch(core, container);
     });

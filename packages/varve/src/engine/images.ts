@@ -108,6 +108,7 @@ export async function removeImage(
   options: { readonly force?: boolean; readonly noPrune?: boolean } = {},
 ): Promise<readonly RemovedItem[]> {
   const image = core.images.resolve(nameOrId);
+  await core.cleanups.settled();
   const removed = await core.images.remove(nameOrId, { ...options, inUse: (id) => imageUsers(core, id) });
   publishRemoved(core, removed, image.id);
   return removed;
@@ -127,6 +128,7 @@ export async function pruneImages(
 ): Promise<{ readonly removed: readonly RemovedItem[]; readonly bytes: number }> {
   checkFilters(filters, ['dangling', 'until', 'label', 'label!']);
   const until = pruneTime(filters);
+  await core.cleanups.settled();
   const used = new Set(core.containers.list().map((container) => container.record.imageId));
   const result = await core.images.prune({
     all: booleanFilter(filters, 'dangling') === false,

@@ -42,7 +42,7 @@ export async function endKnown(container: Container, signal: AbortSignal): Promi
   });
   const timer = setTimeout(done, longestWait);
   signal.addEventListener('abort', done, { once: true });
-  await Promise.race([container.exitHandled, enough]);
+  await Promise.race([container.exitKnown, enough]);
   clearTimeout(timer);
   signal.removeEventListener('abort', done);
 }

@@ -66,8 +66,16 @@ export async function removeContainer(
   });
 }
 
-/** Removes a container that does not run; concurrent calls share one removal. */
-export function removeStopped(core: EngineCore, container: Container, options: RemoveOptions): Promise<void> {
+/**
+ * Removes a container that does not run; concurrent calls share one removal.
+ * @param options.released resolves when the last run has given its files back, where that is under way: a container that
+ * removes itself is then gone for all who ask before its files are.
+ */
+export function removeStopped(
+  core: EngineCore,
+  container: Container,
+  options: RemoveOptions & { readonly released?: Promise<void> },
+): Promise<void> {
   container.removal ??= eraseContainer(core, container, options).catch((error: unknown) => {
     container.removal = undefined;
     throw error;
@@ -75,24 +83,50 @@ export function removeStopped(core: EngineCore, container: Container, options: R
   return container.removal;
 }
 
-async function eraseContainer(core: EngineCore, container: Container, options: RemoveOptions): Promise<void> {
+async function eraseContainer(
+  core: EngineCore,
+  container: Container,
+  options: RemoveOptions & { readonly released?: Promise<void> },
+): Promise<void> {
   const { record } = container;
   container.restartTimer?.abort();
-  // After a crash in the middle the engine goes on from here when it starts again.
-  if (!record.hostConfig.AutoRemove) core.containers.updateState(container, { status: 'removing' });
-  try {
-    if (container.rootfs !== undefined) await releaseResources(core, container);
-    await core.driver.remove(record.id);
-    rmSync(containerFolder(core, record.id), { recursive: true, force: true });
-  } catch (error) {
-    core.containers.updateState(container, { status: 'dead', error: VarveError.from(error).message });
-    throw error;
+  const anonymous = options.volumes && record.mounts.some((mount) => mount.anonymous);
+  if (options.released && !anonymous) {
+    // What is left has no record any more: should the engine end here, the next one sweeps it away.
+    const { released } = options;
+    core.cleanups.add(
+      (async () => {
+        await released;
+        await eraseFiles(core, container);
+      })().catch((error: unknown) =>
+        core.log('error', 'could not remove the files of a container', {
+          id: record.id,
+          error: String(error),
+        }),
+      ),
+    );
+  } else {
+    await options.released;
+    // After a crash in the middle the engine goes on from here when it starts again.
+    if (!record.hostConfig.AutoRemove) core.containers.updateState(container, { status: 'removing' });
+    try {
+      await eraseFiles(core, container);
+    } catch (error) {
+      core.containers.updateState(container, { status: 'dead', error: VarveError.from(error).message });
+      throw error;
+    }
   }
   core.containers.delete(container);
   core.execs.removeOf(record.id);
-  if (options.volumes) await removeAnonymousVolumes(core, container);
+  if (anonymous) await removeAnonymousVolumes(core, container);
   publishContainer(core, container, 'destroy');
   container.signals.emit('removed', { exitCode: record.state.exitCode });
+}
+
+async function eraseFiles(core: EngineCore, container: Container): Promise<void> {
+  if (container.rootfs !== undefined) await releaseResources(core, container);
+  await core.driver.remove(container.id);
+  rmSync(containerFolder(core, container.id), { recursive: true, force: true });
 }
 
 async function removeAnonymousVolumes(core: EngineCore, container: Container): Promise<void> {

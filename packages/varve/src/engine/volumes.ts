@@ -27,6 +27,7 @@ export async function removeVolume(
   name: string,
   options: { readonly force?: boolean } = {},
 ): Promise<void> {
+  await core.cleanups.settled();
   const users = volumeUsers(core, name);
   if (users.length > 0) {
     throw new VarveError(
