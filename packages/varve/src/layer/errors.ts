@@ -10,6 +10,7 @@ const hints = {
   TAR_LIMIT: 'the archive is larger than any sane one in this respect',
   TAR_UNSUPPORTED_TYPE: 'the archive holds something that is no file, folder, link, device or fifo',
   TAR_BAD_NAME: 'a name in the archive cannot exist in a Linux file system',
+  TAR_BAD_XATTR: 'an extended attribute in the archive has a name or value that none can have',
   TAR_BAD_LINK: 'a hard link in the archive leads to nothing inside it',
   TAR_NOT_A_FOLDER: 'the archive uses as a folder what is none',
   TAR_BAD_WHITEOUT: 'a whiteout must name one entry of its own folder',

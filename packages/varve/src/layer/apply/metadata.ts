@@ -12,6 +12,7 @@ import {
   setXattr,
   utimensat,
 } from '../../linux/index.ts';
+import { layerError } from '../errors.ts';
 import type { TarEntry, Xattr } from '../tar/entry.ts';
 import { isLocalXattr, overlayXattrs } from '../whiteouts.ts';
 
@@ -35,6 +36,9 @@ export function xattrName(name: Buffer, overlay: boolean): Buffer | undefined {
   return Buffer.from(overlayXattrs.escaped + text.slice(overlayXattrs.trusted.length), 'latin1');
 }
 
+/** Names too long, values too large or without the form their name asks for. */
+const refusals: ReadonlySet<number> = new Set([-errno.EINVAL, -errno.ERANGE, -errno.E2BIG]);
+
 /** Sets attributes on an open file or on a path that is not followed. What the file system cannot hold is left out. */
 export function applyXattrs(
   target: number | Buffer,
@@ -49,8 +53,9 @@ export function applyXattrs(
     // user.* exists on files and folders only: EPERM elsewhere, as when an archive comes from another system.
     const lenient =
       done === -errno.EOPNOTSUPP || (done === -errno.EPERM && to.toString('latin1').startsWith('user.'));
-    if (!lenient)
-      check(done, `setxattr ${to.toString('latin1')}`, typeof target === 'number' ? `fd ${target}` : target);
+    if (lenient) continue;
+    if (refusals.has(done)) throw layerError('TAR_BAD_XATTR', 'an attribute that the kernel refuses', to);
+    check(done, `setxattr ${to.toString('latin1')}`, typeof target === 'number' ? `fd ${target}` : target);
   }
 }
 

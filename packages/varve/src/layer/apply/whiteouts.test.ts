@@ -186,6 +186,24 @@ test('attributes of overlayfs in an image are escaped under overlayfs and droppe
   assert.ok(!has('a', 'trusted.overlay.overlay.opaque'));
 });
 
+test('attributes that cannot be are refused, those the file system does not know left out', async () => {
+  using temporary = new TemporaryFolder();
+  const layer = (name: string, value: Buffer): readonly ArchiveEntry[] => [
+    { ...file('f'), xattrs: [{ name: Buffer.from(name), value }] },
+  ];
+  for (const [name, value] of [
+    ['security.capability', Buffer.from('nonsense')],
+    [`user.${'x'.repeat(300)}`, Buffer.from('x')],
+    ['user.large', Buffer.alloc(100_000)],
+  ] as const) {
+    await assert.rejects(apply(temporary.join('r'), 'apply', layer(name, value)), {
+      code: 'TAR_BAD_XATTR',
+      kind: 'invalid',
+    });
+  }
+  await apply(temporary.join('r'), 'apply', layer('nowhere.known', Buffer.from('x')));
+});
+
 test('hard links count once in the size, and go over layers in a full tree', async () => {
   using temporary = new TemporaryFolder();
   const root = temporary.join('r');
