@@ -49,6 +49,7 @@ export { FilesystemSync, filesystemName } from './filesystem.ts';
 export { type FolderEntry, listFolder } from './folders.ts';
 export { type FsOption, fsOptionMaxBytes, mountFilesystem } from './fs-context.ts';
 export { inFolder } from './in-folder.ts';
+export { forgetUdpFlows } from './conntrack.ts';
 export { bindInet } from './inet-sockets.ts';
 export { type CodecStep, IsalDeflate, IsalInflate, isalAvailable } from './isal.ts';
 export { declare, errnoName, lastErrno, systemError } from './libc.ts';

@@ -77,8 +77,8 @@ export interface NetlinkRequest {
   readonly body: readonly Buffer[];
 }
 
-function openSocket(): number {
-  const fd = socketCall(AF_NETLINK, SOCK_RAW_CLOEXEC, 0);
+function openSocket(protocol: number): number {
+  const fd = socketCall(AF_NETLINK, SOCK_RAW_CLOEXEC, protocol);
   if (fd < 0) throw systemError('socket', 'AF_NETLINK');
   const one = Buffer.from([1, 0, 0, 0]);
   setOption(fd, SOL_NETLINK, NETLINK_CAP_ACK, one, 4);
@@ -88,11 +88,17 @@ function openSocket(): number {
 
 /** A socket to the kernel's routing tables of the namespace it was made in. */
 export class RouteSocket implements Disposable {
-  readonly #fd = openSocket();
+  readonly #fd: number;
   /** Requests that take their time have a socket of their own, one at a time: answers are told apart by nothing else. */
-  readonly #slowFd = openSocket();
+  readonly #slowFd: number;
   #slow: Promise<unknown> = Promise.resolve();
   #sequence = 1;
+
+  /** @param protocol of netlink; NETLINK_ROUTE when absent. */
+  constructor(protocol = 0) {
+    this.#fd = openSocket(protocol);
+    this.#slowFd = openSocket(protocol);
+  }
 
   /** Carries a request out on a thread of the pool: deleting a device waits for the kernel, tens of milliseconds. */
   request(request: NetlinkRequest): Promise<void> {

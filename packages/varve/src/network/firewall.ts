@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { KeyedLock, VarveError } from '../base/index.ts';
-import { findProgram, run } from '../linux/index.ts';
+import { findProgram, forgetUdpFlows, run } from '../linux/index.ts';
 import {
   type BridgeRules,
   type Publication,
@@ -88,10 +88,12 @@ export class Firewall {
 
   async publish(publications: readonly Publication[]): Promise<void> {
     await this.#change(renderPublish(this.#owner.table, publications));
+    forgetFlows(publications);
   }
 
   async unpublish(publications: readonly Publication[]): Promise<void> {
     await this.#change(renderUnpublish(this.#owner.table, publications));
+    forgetFlows(publications);
   }
 
   /** Takes our tables away. */
@@ -125,5 +127,18 @@ export class Firewall {
       });
     }
     return true;
+  }
+}
+
+// A flow from before the port was published, or to the container that had it before, would keep its old way.
+function forgetFlows(publications: readonly Publication[]): void {
+  const ports = new Set(
+    publications.filter(({ binding }) => binding.protocol === 'udp').map(({ binding }) => binding.hostPort),
+  );
+  if (ports.size === 0) return;
+  try {
+    forgetUdpFlows(ports);
+  } catch {
+    // A kernel without CONFIG_NF_CT_NETLINK: flows end by themselves, 30 s after their last packet.
   }
 }

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, afterEach, before, test } from 'node:test';
 import { State } from '../state/index.ts';
 import { type AttachRequest, type Endpoint, NetworkManager, type PortBinding } from './index.ts';
-import { Sandbox } from './testing/sandbox.ts';
+import { eventually, Sandbox } from './testing/sandbox.ts';
 
 let host: Sandbox;
 let state: State;
@@ -89,7 +91,7 @@ test('serves a published port to the host, loopback, neighbours, other container
   assert.match(await host.fetch('http://127.0.0.1:18081/'), /ECONNREFUSED/);
 });
 
-test('lets containers out under the address of the host', async () => {
+test('lets containers out under the address of the host', async (t) => {
   const client = await container('a', 'bridge');
   const seen: string[] = [];
   await host.serve(host.outside, 'outside', 8080);
@@ -97,12 +99,12 @@ test('lets containers out under the address of the host', async () => {
     seen.push(request.socket.remoteAddress ?? '');
     response.end('host');
   });
+  t.after(() => server.close());
   await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve));
   assert.equal(await host.fetchInside(client.path, 'http://198.51.100.2:8080/'), 'outside');
   const { port } = server.address() as AddressInfo;
   assert.equal(await host.fetchInside(client.path, `http://198.51.100.1:${port}/`), 'host');
   assert.deepEqual(seen, [client.address]);
-  server.close();
 });
 
 test('keeps unpublished ports, other networks and internal networks apart', async () => {
@@ -241,6 +243,30 @@ test('lets no container pass for the gateway', async () => {
   assert.ok(!output.includes(evil.macAddress), output);
 });
 
+test('leads UDP clients that go on sending to the container that has the port now', async (t) => {
+  const binding: PortBinding = { ...tcp(5353, 18_089), protocol: 'udp' };
+  const client = createSocket('udp4');
+  t.after(() => client.close());
+  const heard: string[] = [];
+  client.on('message', (message) => heard.push(message.toString()));
+  client.connect(18_089, '198.51.100.1');
+  await once(client, 'connect');
+  client.on('error', () => undefined);
+  const hears = (text: string): Promise<void> =>
+    eventually(() => {
+      client.send('ping');
+      return heard.at(-1) === text;
+    }, text);
+  client.send('too early');
+  for (const id of ['a', 'b']) {
+    const { path } = await container(id, 'bridge', { ports: [binding] });
+    const server = await host.answerDatagrams(path, 5353, `from ${id}`);
+    await hears(`from ${id}`);
+    server.kill('SIGKILL');
+    await remove(id);
+  }
+});
+
 test('hands the default route on when the network that has it goes', async () => {
   await networks.create({ name: 'one' });
   const first = await container('a', 'bridge');
@@ -269,11 +295,14 @@ test('leaves nothing behind after 50 containers', async () => {
     const links = (await host.ip('-br link')).output.split('\n').map((line) => line.split(/[ @]/)[0]);
     return `${links.join(' ')} ${(await host.run('nft', ['list', 'ruleset'])).output}`;
   };
+  const settled = async (): Promise<boolean> => !/ vv/.test(await look());
+  await eventually(settled, 'the device is gone');
   const expected = await look();
   for (let cycle = 0; cycle < 50; cycle++) {
     await container('a', 'bridge', { ports: [tcp(80, 18_090), { ...tcp(53, 18_090), protocol: 'udp' }] });
     await remove('a');
   }
+  await eventually(settled, 'all devices are gone');
   assert.equal(await look(), expected);
   assert.deepEqual(networks.endpoints('bridge'), []);
 });

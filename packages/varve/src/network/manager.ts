@@ -55,11 +55,13 @@ export class NetworkManager {
   readonly #reservations = new Map<string, PortReservation>();
   readonly #resolvers = new Map<string, Promise<DnsServer>>();
   readonly #lastAddress = new Map<string, string>();
+  readonly #unplugging = new Set<Promise<void>>();
   readonly #lock = new KeyedLock();
   readonly #folder: string;
   readonly #devicePrefix: string;
   readonly #note: string;
   #linksOpened: Links | undefined;
+  #deletionsOpened: Links | undefined;
 
   constructor({ state, runRoot, options = {} }: NetworkDependencies) {
     this.#records = new NetworkRecords(state);
@@ -170,7 +172,8 @@ export class NetworkManager {
       this.#zones.add(endpoint);
       return toEndpoint(endpoint);
     } catch (error) {
-      await this.#disconnect(network, this.#records.endpointsOfContainer(request.containerId), planned.id);
+      await this.#disconnect(planned);
+      await this.#unplug(planned);
       throw error;
     }
   }
@@ -178,16 +181,27 @@ export class NetworkManager {
   /** Takes a container from a network. Nothing happens when it is not on it. */
   async detach(reference: string, containerId: string): Promise<void> {
     const network = this.inspect(reference);
-    const endpoints = this.#records.endpointsOfContainer(containerId);
-    const endpoint = endpoints.find((one) => one.networkId === network.id);
+    const endpoint = this.#records
+      .endpointsOfContainer(containerId)
+      .find(({ networkId }) => networkId === network.id);
     if (!endpoint) return;
-    await this.#disconnect(network, endpoints, endpoint.id);
+    await this.#disconnect(endpoint);
+    await this.#unplug(endpoint);
   }
 
-  /** Takes a container from all its networks. */
+  /**
+   * Takes a container that ended from all its networks. Ports and names are free at once; the kernel takes tens of
+   * milliseconds to delete a device, which nobody waits for.
+   */
   async detachAll(containerId: string): Promise<void> {
-    for (const { networkId } of this.#records.endpointsOfContainer(containerId)) {
-      await this.detach(networkId, containerId);
+    for (;;) {
+      const [endpoint] = this.#records.endpointsOfContainer(containerId);
+      if (!endpoint) return;
+      await this.#disconnect(endpoint);
+      // What cannot be deleted now is an orphan for the next restore.
+      const gone = this.#unplug(endpoint).catch(() => undefined);
+      this.#unplugging.add(gone);
+      void gone.then(() => this.#unplugging.delete(gone));
     }
   }
 
@@ -252,6 +266,7 @@ export class NetworkManager {
 
   /** Ends what lives in this process (ports, resolvers). Containers keep their networks; without any, the host is left as it was. */
   async shutdown(): Promise<void> {
+    await Promise.all(this.#unplugging);
     if (this.#firewall.armed && this.#records.endpoints().every(({ device }) => device === '')) {
       await this.teardown();
     }
@@ -259,7 +274,9 @@ export class NetworkManager {
     await this.#ports.close();
     this.#reservations.clear();
     this.#linksOpened?.[Symbol.dispose]();
+    this.#deletionsOpened?.[Symbol.dispose]();
     this.#linksOpened = undefined;
+    this.#deletionsOpened = undefined;
   }
 
   /** Takes all bridges and rules from the host, for an uninstall. @throws VarveError `conflict` while a container is attached. */
@@ -267,6 +284,7 @@ export class NetworkManager {
     if (this.#records.endpoints().some(({ device }) => device !== '')) {
       throw new VarveError('conflict', 'NETWORKS_IN_USE', 'containers are attached to networks');
     }
+    await Promise.all(this.#unplugging);
     const links = this.#links.list();
     for (const { bridge } of this.list()) {
       const link = links.find(({ name }) => name === bridge);
@@ -279,6 +297,12 @@ export class NetworkManager {
   get #links(): Links {
     this.#linksOpened ??= new Links();
     return this.#linksOpened;
+  }
+
+  // Requests of one socket wait for each other; a container that comes must not wait for one that goes.
+  get #deletions(): Links {
+    this.#deletionsOpened ??= new Links();
+    return this.#deletionsOpened;
   }
 
   #plan(network: Network, request: AttachRequest): EndpointRecord {
@@ -340,29 +364,30 @@ export class NetworkManager {
     return endpoint;
   }
 
-  async #disconnect(
-    network: Network,
-    endpoints: readonly EndpointRecord[],
-    endpointId: string,
-  ): Promise<void> {
-    const endpoint = endpoints.find(({ id }) => id === endpointId);
+  async #disconnect({ id, containerId }: EndpointRecord): Promise<void> {
+    const endpoints = this.#records.endpointsOfContainer(containerId);
+    const endpoint = endpoints.find((one) => one.id === id);
     if (!endpoint) return;
     const others = endpoints.filter((one) => one !== endpoint && one.device !== '');
     this.#zones.remove(endpoint);
-    if (endpoint.device !== '') {
-      await this.#links.delete(endpoint.device);
-      if (others.length === 0) await this.#stopResolver(endpoint.containerId);
-      const next = others.find(({ gateway }) => gateway !== '');
-      if (next && !network.internal && isNamespaceFile(next.namespacePath)) {
-        restoreDefaultRoute(next.namespacePath, next);
-      }
-    }
+    if (endpoint.device !== '' && others.length === 0) await this.#stopResolver(endpoint.containerId);
     this.#records.removeEndpoint(endpoint.id);
     if (endpoint.ports.length > 0 && this.#firewall.armed) {
       await this.#armed(() => this.#firewall.unpublish(publicationsOf(endpoint)));
     }
     await this.#reservations.get(endpoint.id)?.release();
     this.#reservations.delete(endpoint.id);
+  }
+
+  /** Deletes the device; another network's default route takes over if this one's goes with it. */
+  async #unplug(endpoint: EndpointRecord): Promise<void> {
+    if (endpoint.device === '') return;
+    await this.#deletions.delete(endpoint.device);
+    if (endpoint.gateway === '' || !isNamespaceFile(endpoint.namespacePath)) return;
+    const next = this.#records
+      .endpointsOfContainer(endpoint.containerId)
+      .find(({ device, gateway }) => device !== '' && gateway !== '');
+    if (next) restoreDefaultRoute(next.namespacePath, next);
   }
 
   async #revive(endpoint: EndpointRecord): Promise<void> {

@@ -102,6 +102,17 @@ export class Sandbox {
     );
   }
 
+  /** Starts a program in a container that answers every datagram with `text`. */
+  async answerDatagrams(namespacePath: string, port: number, text: string): Promise<ChildProcess> {
+    const program = `
+      const socket = require('node:dgram').createSocket('udp4');
+      socket.on('message', (_, { port, address }) => socket.send(${JSON.stringify(text)}, port, address));
+      socket.bind(${port}, () => console.log('ready'));`;
+    const child = this.start('nsenter', [`--net=${namespacePath}`, process.execPath, '-e', program]);
+    await once(child.stdout ?? child, 'data');
+    return child;
+  }
+
   /** GET from a container; the body, or how it failed. */
   async fetchInside(namespacePath: string, url: string): Promise<string> {
     const { code, output } = await this.inside(namespacePath, 'timeout', '3', 'busybox', 'wget', '-qO-', url);
