@@ -40,6 +40,8 @@ export class Container {
   exitHandled: Promise<void> = Promise.resolve();
   /** Resolves when the end of the present run is in the record; its resources may still be on their way back. */
   exitKnown: Promise<void> = Promise.resolve();
+  /** Resolves when the signal that is being sent has been told. */
+  signalled: Promise<void> = Promise.resolve();
   /** Filled in once the removal has begun. */
   removal: Promise<void> | undefined;
   /** The root file system is mounted and this many use it. */

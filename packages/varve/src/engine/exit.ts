@@ -91,6 +91,7 @@ export async function handleExit(
   const before = container.record;
   const files = releaseFiles(core, container);
   await releaseNetworks(core, container);
+  await container.signalled;
   const ranMs = exit.finishedAt - Date.parse(before.state.startedAt);
   const wait = restartDelay(before.hostConfig.RestartPolicy, {
     exitCode: exit.exitCode,

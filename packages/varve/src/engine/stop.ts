@@ -34,16 +34,20 @@ async function ended(container: Container, milliseconds: number | undefined): Pr
   }
 }
 
-/** Sends a signal; one that ends processes also thaws a paused container (a frozen one takes no signal). */
+/** Sends a signal; its event comes before that of the end it may bring. */
 async function send(core: EngineCore, container: Container, signal: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  container.signalled = promise;
   try {
     await core.runtime.kill(container.id, signal);
+    publishContainer(core, container, 'kill', { signal: String(signal) });
   } catch (error) {
     // It ended in between: what was wanted has happened.
     if (VarveError.is(error) && (error.kind === 'not-found' || error.kind === 'conflict')) return;
     throw error;
+  } finally {
+    resolve();
   }
-  publishContainer(core, container, 'kill', { signal: String(signal) });
 }
 
 async function thaw(core: EngineCore, container: Container): Promise<void> {
