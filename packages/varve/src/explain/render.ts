@@ -93,7 +93,7 @@ function writeText(write: NonNullable<PathExplanation['write']>, file: FileFacts
   }
   if (write.folders.length > 0) {
     lines.push(
-      `It also makes ${countText(write.folders.length, 'folder')} in the container's layer: ${write.folders.join(', ')}.`,
+      `A write in a container makes ${countText(write.folders.length, 'folder')} in its layer first: ${write.folders.join(', ')}.`,
     );
   }
   if (write.otherNames.length > 0) {
