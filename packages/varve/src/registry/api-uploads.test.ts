@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, readdirSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { digestOf } from '../oci/index.ts';
-import { eventually, startTestRegistry } from './testing/index.ts';
+import { eventually, startTestRegistry, temporaryRoot } from './testing/index.ts';
 
 const content = Buffer.from('0123456789'.repeat(100));
 const octets = { 'Content-Type': 'application/octet-stream' };
@@ -287,8 +287,18 @@ test('drops abandoned uploads at the start and later', async (t) => {
   await first.registry.close();
   const config = { storage: { maintenance: { uploadpurging: { age: '0s' } } } };
   const second = await startTestRegistry(t, config, { root: first.root });
-  assert.equal((await second.call('GET', old)).status, 404);
+  await eventually(async () => (await second.call('GET', old)).status === 404, 'the old upload is dropped');
   const fresh = await second.startUpload('a');
   await eventually(async () => (await second.registry.purgeUploads()) === 1, 'the upload is old enough');
   assert.equal((await second.call('GET', fresh)).status, 404);
+});
+
+test('drops at the start what the server before it was receiving in one request', async (t) => {
+  const root = temporaryRoot(t);
+  mkdirSync(join(root, 'uploads'), { recursive: true });
+  const left = join(root, 'uploads', 'left-by-a-crash');
+  writeFileSync(left, 'half');
+  utimesSync(left, 1, 1);
+  await startTestRegistry(t, {}, { root });
+  await eventually(() => !existsSync(left), 'the file is gone');
 });

@@ -54,26 +54,10 @@ export async function startRegistry(
   const recentlyUsed = new RecentlyUsed();
   const uploads = new Uploads(storage, metadata, blobTurns);
   const purging = config.storage.maintenance.uploadpurging;
-  const purgeUploads = (atStart = false): Promise<number> =>
-    uploads.purge(Date.now() - milliseconds(purging.age), { atStart });
-  if (purging.enabled) {
-    const purged = await purgeUploads(true);
-    if (purged > 0) logger.info({ purged }, 'dropped abandoned uploads');
-    resources.use(repeatEvery(milliseconds(purging.interval), logger, () => purgeUploads()));
-  }
+  const purgeUploads = (signal?: AbortSignal): Promise<number> =>
+    uploads.purge(Date.now() - milliseconds(purging.age), signal);
   const collect = (collectOptions?: CollectOptions): Promise<CollectReport> =>
     collectGarbage({ storage, metadata, recentlyUsed, blobTurns }, collectOptions);
-  const collecting = config.storage.maintenance.collect;
-  if (collecting.enabled && !config.storage.maintenance.readonly.enabled) {
-    resources.use(
-      repeatEvery(milliseconds(collecting.interval), logger, async (signal) => {
-        const { untagged, grace } = collecting;
-        const { blobs, ...rest } = await collect({ graceMs: milliseconds(grace), untagged, signal });
-        logger.info({ ...rest, blobs: blobs.length }, 'collected garbage');
-      }),
-    );
-  }
-
   const server = new HttpServer(
     {
       services: { metadata, storage, uploads, recentlyUsed, deleteEnabled: config.storage.delete.enabled },
@@ -97,6 +81,25 @@ export async function startRegistry(
   resources.defer(() => server.drain(milliseconds(config.http.draintimeout)));
   const url = urlOf(bound.address, bound.port);
   logger.info({ url, root, storage: storage.name }, 'registry listening');
+
+  // In the background: a start does not wait for what a long life has left behind.
+  if (purging.enabled) {
+    const purge = repeatEvery(milliseconds(purging.interval), logger, async (signal) => {
+      const purged = await purgeUploads(signal);
+      if (purged > 0) logger.info({ purged }, 'dropped abandoned uploads');
+    });
+    purge.run();
+    resources.use(purge);
+  }
+  const collecting = config.storage.maintenance.collect;
+  if (collecting.enabled && !config.storage.maintenance.readonly.enabled) {
+    const collection = repeatEvery(milliseconds(collecting.interval), logger, async (signal) => {
+      const { untagged, grace } = collecting;
+      const { blobs, ...rest } = await collect({ graceMs: milliseconds(grace), untagged, signal });
+      logger.info({ ...rest, blobs: blobs.length }, 'collected garbage');
+    });
+    resources.use(collection);
+  }
 
   const owned = resources.move();
   let closing: Promise<void> | undefined;
@@ -146,10 +149,10 @@ function repeatEvery(
   intervalMs: number,
   logger: Logger,
   work: (signal: AbortSignal) => Promise<unknown>,
-): AsyncDisposable {
+): AsyncDisposable & { run(): void } {
   const stop = new AbortController();
   let running: Promise<void> | undefined;
-  const run = async (): Promise<void> => {
+  const once = async (): Promise<void> => {
     try {
       await work(stop.signal);
     } catch (error) {
@@ -158,14 +161,13 @@ function repeatEvery(
       running = undefined;
     }
   };
-  const timer = setInterval(
-    () => {
-      running ??= run();
-    },
-    Math.min(Math.max(intervalMs, minIntervalMs), maxTimerMs),
-  );
+  const run = (): void => {
+    running ??= once();
+  };
+  const timer = setInterval(run, Math.min(Math.max(intervalMs, minIntervalMs), maxTimerMs));
   timer.unref();
   return {
+    run,
     [Symbol.asyncDispose]: async () => {
       clearInterval(timer);
       stop.abort();

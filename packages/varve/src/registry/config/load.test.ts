@@ -85,9 +85,11 @@ test('lets the environment win over the file', () => {
   const environment = {
     REGISTRY_HTTP_ADDR: '127.0.0.1:7000',
     REGISTRY_STORAGE_DELETE_ENABLED: 'true',
+    REGISTRY_AUTH_FILE: '/run/containers/auth.json',
     OTHER: 'x',
   };
-  const { config } = checkConfig('http:\n  addr: :5000\n', environment);
+  const { config, problems } = checkConfig('http:\n  addr: :5000\n', environment);
+  assert.deepEqual(problems, []);
   assert.equal(config?.http.addr, '127.0.0.1:7000');
   assert.equal(config?.storage.delete.enabled, true);
 });

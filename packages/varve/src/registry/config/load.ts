@@ -24,6 +24,9 @@ export interface CheckedConfig {
 type Path = readonly (string | number)[];
 type Tree = Record<string, unknown>;
 
+// Where podman, skopeo and buildah find credentials; it is nothing of a registry's.
+const foreignVariables: ReadonlySet<string> = new Set(['REGISTRY_AUTH_FILE']);
+
 const maxConfigBytes = 1024 * 1024;
 
 /**
@@ -75,7 +78,7 @@ export function loadConfig(
   if (config) return { config, warnings: problems };
   const errors = problems.filter((problem) => problem.severity === 'error');
   throw new VarveError('invalid', 'CONFIG_INVALID', errors.map(formatProblem).join('\n'), {
-    hint: 'check the file with `varve registry check`',
+    hint: '`varve registry check-config` checks a file without a start',
     data: { problems },
   });
 }
@@ -118,7 +121,7 @@ function validate(
 function overlay(tree: Tree, environment: Readonly<Record<string, string | undefined>>): Map<string, string> {
   const given = new Map<string, string>();
   for (const [variable, text] of Object.entries(environment).sort(([a], [b]) => (a < b ? -1 : 1))) {
-    if (!variable.startsWith('REGISTRY_') || text === undefined) continue;
+    if (!variable.startsWith('REGISTRY_') || foreignVariables.has(variable) || text === undefined) continue;
     const path = variable.slice('REGISTRY_'.length).toLowerCase().split('_');
     if (path.some((part) => part === '' || part === '__proto__')) continue;
     let parent = tree;

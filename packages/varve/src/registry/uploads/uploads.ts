@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { KeyedLock } from '../../base/index.ts';
+import { KeyedLock, throwIfAborted } from '../../base/index.ts';
 import { type Digest, digestAlgorithm } from '../../oci/index.ts';
 import { RegistryError } from '../errors.ts';
 import type { BlobRecord, MetadataStore } from '../metadata/index.ts';
@@ -34,6 +34,8 @@ export class Uploads {
   readonly #storage: RegistryStorage;
   readonly #metadata: MetadataStore;
   readonly #live = new Map<string, LiveUpload>();
+  /** Ids of the uploads of one request. */
+  readonly #receiving = new Set<string>();
   readonly #turns = new KeyedLock();
   readonly #blobTurns: KeyedLock;
 
@@ -98,36 +100,55 @@ export class Uploads {
 
   /** A whole blob in one request. @throws RegistryError `DIGEST_INVALID` */
   async monolithic(repository: string, digest: Digest, body: UploadBody): Promise<BlobRecord> {
-    const session = await this.#storage.create(randomUUID());
-    const hash = new RunningHash(digestAlgorithm(digest));
+    const id = randomUUID();
+    this.#receiving.add(id);
     try {
-      await session.append(hash.through(body.chunks));
-    } catch (error) {
-      await session.abort();
-      throw error;
+      const session = await this.#storage.create(id);
+      const hash = new RunningHash(digestAlgorithm(digest));
+      try {
+        await session.append(hash.through(body.chunks));
+      } catch (error) {
+        await session.abort();
+        throw error;
+      }
+      return await this.#commit(repository, session, hash, digest);
+    } finally {
+      this.#receiving.delete(id);
     }
-    return await this.#commit(repository, session, hash, digest);
   }
 
-  /** Drops uploads that nobody touched since `before`, and those that cannot be resumed and are nobody's. */
-  async purge(before: number, options: { readonly atStart?: boolean } = {}): Promise<number> {
+  /**
+   * Drops uploads that nobody touched since `before`, and those that no request can come back to: their one request
+   * ended with the server that took it. @returns how many
+   */
+  async purge(before: number, signal?: AbortSignal): Promise<number> {
     let purged = 0;
     for await (const { id, updatedAt, resumable } of this.#storage.uploads()) {
-      const ownerless = options.atStart === true && !resumable;
-      if (!ownerless && updatedAt >= before) continue;
-      const live = this.#live.get(id);
-      if (live?.writer) continue;
-      this.#live.delete(id);
-      await this.#storage.abandon(id);
-      purged++;
+      throwIfAborted(signal);
+      if (!this.#isAbandoned(id, resumable, updatedAt, before)) continue;
+      // In its turn: a request that resumes it meanwhile comes before, and is seen, or after, and finds nothing.
+      await this.#turns.run(id, async () => {
+        if (!this.#isAbandoned(id, resumable, updatedAt, before)) return;
+        this.#live.delete(id);
+        await this.#storage.abandon(id);
+        purged++;
+      });
     }
     return purged;
   }
 
+  #isAbandoned(id: string, resumable: boolean, updatedAt: number, before: number): boolean {
+    const live = this.#live.get(id);
+    if (live?.writer || this.#receiving.has(id)) return false;
+    // A listing may miss the note of an upload that is just being opened: such a one is live.
+    return !(resumable || live) || updatedAt < before;
+  }
+
   async #find(repository: string, id: string): Promise<LiveUpload> {
     const live = this.#live.get(id) ?? (await this.#turns.run(id, () => this.#resume(id)));
-    // An upload of another repository is as unknown as none: the id is no way around access control.
-    if (live?.note.repository !== repository) {
+    // An upload of another repository is as unknown as none: the id is no way around access control. And one that was
+    // dropped since the line above must not come back to life.
+    if (live?.note.repository !== repository || this.#live.get(id) !== live) {
       throw new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { id: id.slice(0, 100) } });
     }
     this.#live.delete(id);
