@@ -291,7 +291,7 @@ test('tells a path in words', () => {
   layer 1 (ADD rootfs.tar /): file, mode 0644, owner 0:0, 4 bytes; hidden by layer 4, which has a version of its own
 4 bytes at this path are shipped and can never be seen.
 The first write in a container copies 8 bytes up; so does a chmod, chown or touch.
-It also makes 1 folder in the container's layer: /etc.`,
+A write in a container makes 1 folder in its layer first: /etc.`,
   );
   assert.equal(
     renderPath(explainPath(app, '/app/never')),
