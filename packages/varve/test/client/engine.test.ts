@@ -63,7 +63,8 @@ test('runs a container with input, both outputs and an exit code', async () => {
 
 test('executes, follows logs until told to stop, and shows processes, numbers and changes', async () => {
   const id = await create({ Cmd: ['sh', '-c', 'echo up; touch /new; exec sleep 1000'] }, 'long');
-  await engine.containers.start('long');
+  assert.equal(await engine.containers.start('long'), true);
+  assert.equal(await engine.containers.start('long'), false);
   const { Id } = await engine.containers.createExec(id, {
     Cmd: ['sh', '-c', 'cat; exit 3'],
     AttachStdin: true,
