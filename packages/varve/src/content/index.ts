@@ -7,3 +7,4 @@ export {
   openContentStore,
 } from './store.ts';
 export type * from './types.ts';
+export { onceOnly } from './types.ts';

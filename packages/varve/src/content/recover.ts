@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readdirSync, readSync, rmSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Digest, isDigest } from '../oci/index.ts';
 import { chunkSize } from './files.ts';
 import type { BlobRecords } from './records.ts';
 import { algorithms, type StoreLayout, temporaryPrefix } from './store-layout.ts';
-import type { BlobInfo } from './types.ts';
+import { type BlobInfo, onceOnly } from './types.ts';
 
 function hashFileSync(path: string, algorithm: string): BlobInfo {
   const hash = createHash(algorithm);
@@ -54,10 +54,21 @@ export function recover(layout: StoreLayout, records: BlobRecords): void {
   }
 }
 
-/** Removes the temporary files of an earlier process, at open. */
+/** Removes the temporary files of an earlier process, and writes of it that nobody can take up again, at open. */
 export function removeTemporaries(layout: StoreLayout): void {
   for (const name of readdirSync(layout.ingests)) {
-    if (name.startsWith(temporaryPrefix))
-      rmSync(join(layout.ingests, name), { recursive: true, force: true });
+    const path = join(layout.ingests, name);
+    if (name.startsWith(temporaryPrefix) || !isResumable(path))
+      rmSync(path, { recursive: true, force: true });
+  }
+}
+
+function isResumable(ingest: string): boolean {
+  try {
+    const { key } = JSON.parse(readFileSync(join(ingest, 'meta.json'), 'utf8')) as { key?: unknown };
+    return typeof key === 'string' && !key.startsWith(onceOnly);
+  } catch {
+    // Killed before it was written, or not one of ours.
+    return false;
   }
 }

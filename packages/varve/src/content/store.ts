@@ -174,6 +174,7 @@ export class FileContentStore implements ContentStore {
    */
   async collect(
     roots: Iterable<Digest>,
+    options: { readonly ingestAge?: number } = {},
   ): Promise<{ readonly deleted: readonly Digest[]; readonly bytes: number }> {
     const collection = this.#leases.beginCollection();
     try {
@@ -195,7 +196,7 @@ export class FileContentStore implements ContentStore {
         // Let readers and writers in between two batches.
         await new Promise(setImmediate);
       }
-      return { deleted, bytes: bytes + (await this.#collectLeftovers()) };
+      return { deleted, bytes: bytes + (await this.#collectLeftovers(options.ingestAge ?? this.#ingestAge)) };
     } finally {
       collection.end();
     }
@@ -318,8 +319,8 @@ export class FileContentStore implements ContentStore {
     for (const digest of digests) rmSync(this.#layout.blob(digest), { force: true });
   }
 
-  async #collectLeftovers(): Promise<number> {
-    let bytes = await this.#ingests.collect(Date.now() - this.#ingestAge);
+  async #collectLeftovers(ingestAge: number): Promise<number> {
+    let bytes = await this.#ingests.collect(Date.now() - ingestAge);
     for (const name of await readdir(this.#layout.damaged)) {
       const path = join(this.#layout.damaged, name);
       bytes += (await stat(path).catch(() => undefined))?.size ?? 0;

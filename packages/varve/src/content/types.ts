@@ -1,6 +1,9 @@
 import type { Readable } from 'node:stream';
 import type { Digest } from '../oci/index.ts';
 
+/** Start of the keys of ingests that nobody can take up again, because nobody else knows the key. */
+export const onceOnly = 'once:';
+
 /** A half-open byte range; `end` is the first byte not wanted. */
 export interface ByteRange {
   readonly start?: number;
@@ -29,7 +32,8 @@ export interface ContentStore {
   write(data: Uint8Array): Promise<BlobInfo>;
   /**
    * Opens (or reopens after a crash) the download named `key`. One writer at a time per key: a second caller waits.
-   * A key is any string (a digest, an upload id). The signal ends the wait for the key, not the ingest.
+   * A key is any string (a digest, an upload id); what is under one that begins with {@link onceOnly} is not kept for
+   * the next process. The signal ends the wait for the key, not the ingest.
    */
   ingest(
     key: string,
@@ -43,8 +47,14 @@ export interface ContentStore {
   /** Holds blobs against collection until released; leases of a dead engine end when the store is opened. */
   lease(): Lease;
   list(): AsyncIterable<BlobInfo>;
-  /** Deletes blobs that no root in `roots` names, that no lease holds, and abandoned ingests. Returns the bytes freed. */
-  collect(roots: Iterable<Digest>): Promise<{ readonly deleted: readonly Digest[]; readonly bytes: number }>;
+  /**
+   * Deletes blobs that no root in `roots` names, that no lease holds, and abandoned ingests: those that nobody has open
+   * and nobody touched for `ingestAge` ms (the store's own by default). Returns the bytes freed.
+   */
+  collect(
+    roots: Iterable<Digest>,
+    options?: { readonly ingestAge?: number },
+  ): Promise<{ readonly deleted: readonly Digest[]; readonly bytes: number }>;
 }
 
 /** One resumable write. */

@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import type { Readable } from 'node:stream';
 import { VarveError } from '../base/index.ts';
-import type { ContentStore, Lease } from '../content/index.ts';
+import { type ContentStore, type Lease, onceOnly } from '../content/index.ts';
 import { readTar } from '../layer/index.ts';
 import { type Digest, isDigest } from '../oci/index.ts';
 
@@ -41,7 +41,7 @@ export class ImageArchive {
       const named = /^blobs\/(sha256|sha512)\/([0-9a-f]+)$/.exec(name);
       const digest = named ? `${named[1]}:${named[2]}` : undefined;
       const expected = { size: entry.size, ...(digest !== undefined && isDigest(digest) ? { digest } : {}) };
-      const ingest = await this.#content.ingest(`load:${crypto.randomUUID()}`, expected);
+      const ingest = await this.#content.ingest(`${onceOnly}load:${crypto.randomUUID()}`, expected);
       try {
         for await (const chunk of entry.body) await ingest.write(chunk);
         const blob = await ingest.commit(expected);

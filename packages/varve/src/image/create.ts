@@ -1,5 +1,12 @@
-import type { ContentStore } from '../content/index.ts';
-import { type Descriptor, type Digest, encodeJson, type Manifest, mediaTypes } from '../oci/index.ts';
+import type { ContentStore, Lease } from '../content/index.ts';
+import {
+  type Descriptor,
+  type Digest,
+  digestOf,
+  encodeJson,
+  type Manifest,
+  mediaTypes,
+} from '../oci/index.ts';
 import { type ImageRecords } from './records.ts';
 import type { NewImage, StoredLayer } from './types.ts';
 import { storedLayers } from './unpack.ts';
@@ -16,18 +23,16 @@ export async function createImage(
 ): Promise<Digest> {
   const layers = storedLayers(records, image.config.rootfs.diff_ids);
   using lease = content.lease();
-  const config = await writeJson(content, mediaTypes.ociConfig, image.config);
-  lease.add(config.digest);
+  const config = await writeJson(content, lease, mediaTypes.ociConfig, image.config);
   const existing = records.image(config.digest);
   const manifest =
     existing?.manifest ??
-    (await writeJson(content, mediaTypes.ociManifest, {
+    (await writeJson(content, lease, mediaTypes.ociManifest, {
       schemaVersion: 2,
       mediaType: mediaTypes.ociManifest,
       config,
       layers: layers.map((layer) => layer.blob),
     } satisfies Manifest));
-  lease.add(manifest.digest);
   records.putImage({ id: config.digest, config, manifest, size: totalSize(layers), parent: image.parent }, [
     config.digest,
     manifest.digest,
@@ -41,7 +46,15 @@ export function totalSize(layers: readonly StoredLayer[]): number {
   return layers.reduce((sum, layer) => sum + layer.size, 0);
 }
 
-async function writeJson(content: ContentStore, mediaType: string, value: object): Promise<Descriptor> {
-  const { digest, size } = await content.write(encodeJson(value));
+/** Leased before it is written: it may be there already, and about to be collected. */
+async function writeJson(
+  content: ContentStore,
+  lease: Lease,
+  mediaType: string,
+  value: object,
+): Promise<Descriptor> {
+  const bytes = encodeJson(value);
+  lease.add(digestOf(bytes));
+  const { digest, size } = await content.write(bytes);
   return { mediaType, digest, size };
 }

@@ -1,7 +1,8 @@
 import type { Readable } from 'node:stream';
-import type { Lease } from '../content/index.ts';
+import { onceOnly } from '../content/index.ts';
 import { type ContainerConfig, type Digest, hostPlatform, type Platform } from '../oci/index.ts';
 import { createImage } from './create.ts';
+import type { Hold } from './hold.ts';
 import { packLayer } from './pack-layer.ts';
 import { type UnpackContext, unpackLayers } from './unpack.ts';
 
@@ -16,11 +17,11 @@ export interface ImportOptions {
 /** Makes an image of one layer from a tar of a root file system, compressed or not (`docker import`). */
 export async function importImage(
   context: UnpackContext,
-  lease: Lease,
+  hold: Hold,
   archive: Readable,
   options: ImportOptions,
 ): Promise<Digest> {
-  const ingest = await context.content.ingest(`import:${crypto.randomUUID()}`);
+  const ingest = await context.content.ingest(`${onceOnly}import:${crypto.randomUUID()}`);
   let tar: Digest;
   try {
     for await (const chunk of archive) {
@@ -28,12 +29,13 @@ export async function importImage(
       await ingest.write(chunk as Buffer);
     }
     ({ digest: tar } = await ingest.commit());
-    lease.add(tar);
+    hold.add(tar);
   } catch (error) {
     await ingest.abort();
     throw error;
   }
-  const { diffId, ...blob } = await packLayer(context.content, lease, tar, undefined, options.signal);
+  const { diffId, ...blob } = await packLayer(context.content, hold, tar, undefined, options.signal);
+  hold.addLayers([diffId]);
   await unpackLayers(
     context,
     [{ diffId, blob, ready: Promise.resolve() }],

@@ -1,11 +1,11 @@
 import type { Readable } from 'node:stream';
-import type { Lease } from '../content/index.ts';
 import {
   canonicalReference,
   choosePlatform,
   type Descriptor,
   type DiffID,
   type Digest,
+  digestOf,
   encodeJson,
   hostPlatform,
   type ImageConfig,
@@ -19,6 +19,7 @@ import {
 } from '../oci/index.ts';
 import { ImageArchive, invalid } from './archive.ts';
 import { totalSize } from './create.ts';
+import type { Hold } from './hold.ts';
 import { packLayer } from './pack-layer.ts';
 import { storedLayers, type UnpackContext, unpackLayers } from './unpack.ts';
 
@@ -37,15 +38,15 @@ interface ImageToLoad {
  */
 export async function loadImages(
   context: UnpackContext,
-  lease: Lease,
+  hold: Hold,
   source: Readable,
   options: { readonly signal?: AbortSignal },
 ): Promise<readonly { readonly id: Digest; readonly reference: string | undefined }[]> {
   const archive = new ImageArchive(context.content);
-  await archive.read(source, lease, options.signal);
+  await archive.read(source, hold, options.signal);
   const images = archive.has('index.json')
-    ? await fromLayout(context, archive)
-    : await fromDockerArchive(context, lease, archive, options.signal);
+    ? await fromLayout(archive)
+    : await fromDockerArchive(context, hold, archive, options.signal);
   if (images.length === 0) throw invalid('it holds no image');
   for (const image of images) {
     const layers = image.manifest.layers.map((blob, index) => ({
@@ -53,6 +54,7 @@ export async function loadImages(
       diffId: image.config.rootfs.diff_ids[index] as DiffID,
       ready: Promise.resolve(),
     }));
+    hold.addLayers(image.config.rootfs.diff_ids);
     await unpackLayers(context, layers, options);
   }
   const loaded: { id: Digest; reference: string | undefined }[] = [];
@@ -81,20 +83,20 @@ export async function loadImages(
 }
 
 /** OCI image spec, image-layout.md. An index inside it is read for this host's platform. */
-async function fromLayout(context: UnpackContext, archive: ImageArchive): Promise<ImageToLoad[]> {
+async function fromLayout(archive: ImageArchive): Promise<ImageToLoad[]> {
   const index = parseIndex(await archive.document('index.json'));
   const images = new Map<Digest, ImageToLoad & { references: string[] }>();
   for (const entry of index.manifests) {
-    const chosen = await imageManifest(context, archive, entry);
+    const chosen = await imageManifest(archive, entry);
     if (!chosen) continue;
     const { descriptor, manifest } = chosen;
     const image = images.get(descriptor.digest) ?? {
-      config: parseImageConfig(await archive.document(blobPath(manifest.config.digest))),
+      config: parseImageConfig(await blobDocument(archive, manifest.config)),
       manifest,
       manifestDescriptor: descriptor,
       references: [],
     };
-    for (const layer of manifest.layers) archive.blob(blobPath(layer.digest));
+    for (const layer of manifest.layers) checkBlob(archive, layer);
     checkLayerCount(image.config, manifest.layers.length);
     images.set(descriptor.digest, image);
     const reference = referenceOf(entry.annotations);
@@ -104,18 +106,14 @@ async function fromLayout(context: UnpackContext, archive: ImageArchive): Promis
 }
 
 async function imageManifest(
-  context: UnpackContext,
   archive: ImageArchive,
   entry: Descriptor,
 ): Promise<{ readonly descriptor: Descriptor; readonly manifest: Manifest } | undefined> {
   let descriptor = entry;
   for (let depth = 0; depth < 4; depth++) {
-    const parsed = parseManifestDocument(
-      await archive.document(blobPath(descriptor.digest)),
-      descriptor.mediaType,
-    );
+    const parsed = parseManifestDocument(await blobDocument(archive, descriptor), descriptor.mediaType);
     if (parsed.kind === 'manifest') {
-      const { digest, size } = context.content.stat(descriptor.digest) ?? descriptor;
+      const { digest, size } = descriptor;
       return { descriptor: { mediaType: parsed.mediaType, digest, size }, manifest: parsed.document };
     }
     const present = parsed.document.manifests.filter((child) => archive.has(blobPath(child.digest)));
@@ -129,7 +127,7 @@ async function imageManifest(
 /** `docker save` up to 24 and `podman save`: manifest.json names config and layer files, which carry no media types. */
 async function fromDockerArchive(
   context: UnpackContext,
-  lease: Lease,
+  hold: Hold,
   archive: ImageArchive,
   signal: AbortSignal | undefined,
 ): Promise<ImageToLoad[]> {
@@ -158,12 +156,12 @@ async function fromDockerArchive(
       const diffId = config.rootfs.diff_ids[index] as DiffID;
       const known = context.records.layer(diffId);
       if (known && context.content.stat(known.blob.digest)) {
-        lease.add(known.blob.digest);
+        hold.add(known.blob.digest);
         layers.push(known.blob);
       } else {
         const { diffId: _, ...blob } = await packLayer(
           context.content,
-          lease,
+          hold,
           archive.blob(path).digest,
           diffId,
           signal,
@@ -178,8 +176,9 @@ async function fromDockerArchive(
       config: configDescriptor,
       layers,
     };
-    const stored = await context.content.write(encodeJson(manifest));
-    lease.add(stored.digest);
+    const encoded = encodeJson(manifest);
+    hold.add(digestOf(encoded));
+    const stored = await context.content.write(encoded);
     images.push({
       config,
       manifest,
@@ -190,6 +189,21 @@ async function fromDockerArchive(
     });
   }
   return images;
+}
+
+/**
+ * A layout's blob is the file under its own name: one reached by a link would be other bytes under this digest.
+ * @throws VarveError `invalid`.
+ */
+function checkBlob(archive: ImageArchive, { digest, size }: Descriptor): void {
+  const found = archive.blob(blobPath(digest));
+  if (found.digest !== digest) throw invalid(`the file named ${digest} hashes to ${found.digest}`);
+  if (found.size !== size) throw invalid(`blob ${digest} has ${found.size} bytes where ${size} are named`);
+}
+
+async function blobDocument(archive: ImageArchive, descriptor: Descriptor): Promise<Buffer> {
+  checkBlob(archive, descriptor);
+  return archive.document(blobPath(descriptor.digest));
 }
 
 function blobPath(digest: Digest): string {

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { VarveError } from '../base/index.ts';
 import type { ContentStore, Lease } from '../content/index.ts';
 import { compressLayer } from '../layer/index.ts';
@@ -23,6 +24,7 @@ export async function packLayer(
     signal === undefined ? {} : { signal },
   );
   if (diffId !== undefined && layer.diffId !== diffId) {
+    await rm(output, { force: true });
     throw new VarveError(
       'data-loss',
       'DIFFID_MISMATCH',

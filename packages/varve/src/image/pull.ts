@@ -1,5 +1,4 @@
 import { mapLimit, VarveError } from '../base/index.ts';
-import type { Lease } from '../content/index.ts';
 import {
   downloadBlob,
   type RawManifest,
@@ -23,6 +22,7 @@ import {
   type Reference,
   withDefaultTag,
 } from '../oci/index.ts';
+import type { Hold } from './hold.ts';
 import type { TransferEvent, TransferOptions } from './types.ts';
 import { type LayerToUnpack, type UnpackContext, unpackLayers } from './unpack.ts';
 
@@ -49,7 +49,7 @@ export interface PulledImage {
 export async function pullImage(
   context: PullContext,
   reference: Reference,
-  lease: Lease,
+  hold: Hold,
   options: TransferOptions,
 ): Promise<PulledImage> {
   const named = withDefaultTag(reference);
@@ -69,10 +69,10 @@ export async function pullImage(
   emit({ type: 'resolved', reference: shown, digest: root.descriptor.digest });
 
   for (const { descriptor, bytes } of new Set([root, raw])) {
-    lease.add(descriptor.digest);
+    hold.add(descriptor.digest);
     await context.content.write(bytes);
   }
-  for (const descriptor of [manifest.config, ...manifest.layers]) lease.add(descriptor.digest);
+  for (const descriptor of [manifest.config, ...manifest.layers]) hold.add(descriptor.digest);
   // Checked before a byte is fetched: a config that fills the disk is no config.
   if (manifest.config.size > configSizeLimit) {
     throw new VarveError(
@@ -94,6 +94,7 @@ export async function pullImage(
       { subject: shown },
     );
   }
+  hold.addLayers(config.rootfs.diff_ids);
   await fetchLayers(context, repository, manifest, config, canonicalName(named), emit, options.signal);
   return {
     config,

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
-import { notFound, VarveError } from '../base/index.ts';
+import { isKind, notFound, VarveError } from '../base/index.ts';
 import type { ContentStore } from '../content/index.ts';
 import type { RegistryClient } from '../distribution/index.ts';
 import type { LayerBlob } from '../layer/index.ts';
@@ -11,17 +11,21 @@ import {
   type Descriptor,
   type DiffID,
   type Digest,
+  digestAlgorithm,
+  digestOf,
   familiarReference,
   type ImageConfig,
   parseImageConfig,
   parseReference,
+  type Reference,
   withDefaultTag,
 } from '../oci/index.ts';
 import type { State } from '../state/index.ts';
 import type { StorageDriver } from '../storage/index.ts';
-import { collect } from './collect.ts';
+import { type CollectOptions, collect } from './collect.ts';
 import { createImage, totalSize } from './create.ts';
 import { historyItems, type KnownAncestor } from './history.ts';
+import { Hold } from './hold.ts';
 import { type ImportOptions, importImage } from './import.ts';
 import { loadImages } from './load.ts';
 import { Pins } from './pins.ts';
@@ -41,6 +45,9 @@ import type {
   TransferOptions,
 } from './types.ts';
 import { storedLayers, unpackLayers } from './unpack.ts';
+
+/** Stands for a config whose blob is gone or damaged. */
+const lostConfig: ImageConfig = { architecture: '', os: '', rootfs: { type: 'layers', diff_ids: [] } };
 
 /** Parsed configs kept in memory; one is a few kB. */
 const configCacheSize = 512;
@@ -128,7 +135,7 @@ export class LocalImageStore implements ImageStore {
         again = true;
       }
     }
-    return { removed, bytes: removed.length === 0 ? 0 : await this.collect() };
+    return { removed, bytes: await this.collect({ abandoned: true }) };
   }
 
   layers(image: LocalImage): readonly StoredLayer[] {
@@ -136,6 +143,7 @@ export class LocalImageStore implements ImageStore {
   }
 
   unpack(image: LocalImage, options: { readonly signal?: AbortSignal } = {}): Promise<ChainID | undefined> {
+    if (image.config === lostConfig) throw damagedConfig(image.id);
     const layers = this.layers(image).map(({ diffId, blob }) => ({ diffId, blob, ready: Promise.resolve() }));
     return unpackLayers(this.#unpackContext(), layers, options);
   }
@@ -182,15 +190,15 @@ export class LocalImageStore implements ImageStore {
     );
   }
 
-  async pull(reference: string, options: TransferOptions = {}): Promise<LocalImage> {
+  pull(reference: string, options: TransferOptions = {}): Promise<LocalImage> {
     const parsed = withDefaultTag(parseReference(reference));
-    using lease = this.#content.lease();
-    const pulled = await pullImage(
-      { ...this.#unpackContext(), client: this.#client },
-      parsed,
-      lease,
-      options,
-    );
+    return this.#leavingNothing(() => this.#pull(parsed, options), resumable);
+  }
+
+  async #pull(parsed: Reference, options: TransferOptions): Promise<LocalImage> {
+    const context = this.#unpackContext();
+    using hold = new Hold(context);
+    const pulled = await pullImage({ ...context, client: this.#client }, parsed, hold, options);
     const { manifest, configDescriptor, manifestDescriptor, root } = pulled;
     const id = configDescriptor.digest;
     const unchanged = this.#records.image(id)?.manifest.digest === manifestDescriptor.digest;
@@ -246,8 +254,13 @@ export class LocalImageStore implements ImageStore {
     archive: Readable,
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<readonly LoadedImage[]> {
-    using lease = this.#content.lease();
-    const loaded = await loadImages(this.#unpackContext(), lease, archive, options);
+    const loaded = await this.#leavingNothing(async () => {
+      const context = this.#unpackContext();
+      using hold = new Hold(context);
+      return await loadImages(context, hold, archive, options);
+    });
+    // The archive's own documents and uncompressed layers.
+    await this.collect();
     return loaded.map(({ id, reference }) => ({ image: this.#view(id) as LocalImage, reference }));
   }
 
@@ -269,19 +282,36 @@ export class LocalImageStore implements ImageStore {
   }
 
   async import(archive: Readable, options: ImportOptions): Promise<LocalImage> {
-    using lease = this.#content.lease();
-    const id = await importImage(this.#unpackContext(), lease, archive, options);
-    if (options.reference !== undefined) this.tag(id, options.reference);
+    const id = await this.#leavingNothing(async () => {
+      const context = this.#unpackContext();
+      using hold = new Hold(context);
+      const made = await importImage(context, hold, archive, options);
+      if (options.reference !== undefined) this.tag(made, options.reference);
+      return made;
+    });
+    // The tar as it came.
+    await this.collect();
     return this.#view(id) as LocalImage;
   }
 
-  collect(): Promise<number> {
-    return collect({
-      ...this.#unpackContext(),
-      pinnedLayers: this.#pinnedLayers,
-      layerRoots: this.#layerRoots,
-      config: (id) => this.#config(id),
-    });
+  collect(options: CollectOptions = {}): Promise<number> {
+    return collect(
+      { ...this.#unpackContext(), layerRoots: this.#layerRoots, config: (id) => this.#config(id) },
+      options,
+    );
+  }
+
+  /** What came of refused input goes at once. @param resumable tells failures after which another try goes on. */
+  async #leavingNothing<T>(
+    work: () => Promise<T>,
+    resumable: (error: unknown) => boolean = () => false,
+  ): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!resumable(error)) await this.collect({ abandoned: true });
+      throw error;
+    }
   }
 
   #unpackContext() {
@@ -289,6 +319,7 @@ export class LocalImageStore implements ImageStore {
       records: this.#records,
       content: this.#content,
       driver: this.#driver,
+      pinnedLayers: this.#pinnedLayers,
       pinnedSnapshots: this.#pinnedSnapshots,
     };
   }
@@ -298,7 +329,7 @@ export class LocalImageStore implements ImageStore {
     if (!record) return undefined;
     return {
       id,
-      config: this.#config(id),
+      config: this.#configOrLost(id),
       configDescriptor: record.config,
       manifest: record.manifest,
       size: record.size,
@@ -310,10 +341,20 @@ export class LocalImageStore implements ImageStore {
     };
   }
 
+  /** An image whose config is damaged is still listed, so that it can be pulled again or removed. */
+  #configOrLost(id: Digest): ImageConfig {
+    try {
+      return this.#config(id);
+    } catch (error) {
+      if (VarveError.is(error)) return lostConfig;
+      throw error;
+    }
+  }
+
   #config(id: Digest): ImageConfig {
     let config = this.#configs.get(id);
     if (!config) {
-      config = parseImageConfig(readFileSync(this.#content.path(id)));
+      config = parseImageConfig(readBlob(this.#content.path(id), id));
       this.#configs.set(id, config);
       if (this.#configs.size > configCacheSize)
         this.#configs.delete(this.#configs.keys().next().value as Digest);
@@ -347,6 +388,33 @@ export class LocalImageStore implements ImageStore {
     }
     return id === undefined ? undefined : this.#view(id);
   }
+}
+
+function damagedConfig(id: Digest): VarveError {
+  return new VarveError('data-loss', 'CONFIG_DAMAGED', `the configuration of image ${id} is damaged`, {
+    subject: id,
+    hint: 'pull or load the image again',
+  });
+}
+
+/** @throws VarveError `data-loss` when the bytes are not what they are named by. */
+function readBlob(path: string, id: Digest): Buffer {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw damagedConfig(id);
+    throw VarveError.from(error);
+  }
+  if (digestOf(bytes, digestAlgorithm(id)) !== id) throw damagedConfig(id);
+  return bytes;
+}
+
+/** A pull that was cut off goes on where it stopped when it is asked for again. */
+function resumable(error: unknown): boolean {
+  return (['unavailable', 'cancelled', 'unauthorized', 'exhausted'] as const).some((kind) =>
+    isKind(error, kind),
+  );
 }
 
 function familiar(reference: string): string {

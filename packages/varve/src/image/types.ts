@@ -168,8 +168,11 @@ export interface ImageStore {
       readonly signal?: AbortSignal;
     },
   ): Promise<LocalImage>;
-  /** Blobs and layers nobody needs any more are deleted; returns the bytes freed. */
-  collect(): Promise<number>;
+  /**
+   * Blobs and layers nobody needs any more are deleted; returns the bytes freed.
+   * @param options.abandoned also those of downloads that were broken off and could be taken up again.
+   */
+  collect(options?: { readonly abandoned?: boolean }): Promise<number>;
 }
 
 export interface LoadedImage {

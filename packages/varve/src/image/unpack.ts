@@ -3,18 +3,17 @@ import type { ContentStore } from '../content/index.ts';
 import type { Descriptor } from '../oci/index.ts';
 import { type ChainID, chainIds, type DiffID, layerCompression } from '../oci/index.ts';
 import type { StorageDriver } from '../storage/index.ts';
-import type { Pins } from './pins.ts';
+import { Hold, type HoldContext } from './hold.ts';
 import type { ImageRecords } from './records.ts';
 import type { StoredLayer } from './types.ts';
 
 /** Layers unpacked at the same time: one worker for each of two cores; more only compete for the disk. */
 const unpackLimit = 2;
 
-export interface UnpackContext {
+export interface UnpackContext extends HoldContext {
   readonly records: ImageRecords;
   readonly content: ContentStore;
   readonly driver: StorageDriver;
-  readonly pinnedSnapshots: Pins<ChainID>;
 }
 
 /** One layer of an image on its way into the storage driver. */
@@ -40,34 +39,32 @@ export async function unpackLayers(
   layers: readonly LayerToUnpack[],
   { signal, onLayer }: UnpackObserver = {},
 ): Promise<ChainID | undefined> {
-  const { records, content, driver, pinnedSnapshots } = context;
-  const chain = chainIds(layers.map((layer) => layer.diffId));
-  for (const id of chain) pinnedSnapshots.add(id);
-  try {
-    await mapLimit(layers, driver.independentLayers ? unpackLimit : 1, async (layer, index) => {
-      await layer.ready;
-      const chainId = chain[index] as ChainID;
-      if (driver.has(chainId) && records.layer(layer.diffId) !== undefined) {
-        onLayer?.(layer, 'complete');
-        return;
-      }
-      onLayer?.(layer, 'extracting');
-      const { size, tarSize } = await driver.apply(
-        {
-          chainId,
-          parent: chain[index - 1],
-          diffId: layer.diffId,
-          path: content.path(layer.blob.digest),
-          compression: layerCompression(layer.blob.mediaType) ?? 'auto',
-        },
-        signal === undefined ? {} : { signal },
-      );
-      records.putLayer({ diffId: layer.diffId, blob: layer.blob, size, tarSize });
+  const { records, content, driver } = context;
+  const diffIds = layers.map((layer) => layer.diffId);
+  const chain = chainIds(diffIds);
+  using hold = new Hold(context);
+  hold.addLayers(diffIds);
+  await mapLimit(layers, driver.independentLayers ? unpackLimit : 1, async (layer, index) => {
+    await layer.ready;
+    const chainId = chain[index] as ChainID;
+    if (driver.has(chainId) && records.layer(layer.diffId) !== undefined) {
       onLayer?.(layer, 'complete');
-    });
-  } finally {
-    for (const id of chain) pinnedSnapshots.release(id);
-  }
+      return;
+    }
+    onLayer?.(layer, 'extracting');
+    const { size, tarSize } = await driver.apply(
+      {
+        chainId,
+        parent: chain[index - 1],
+        diffId: layer.diffId,
+        path: content.path(layer.blob.digest),
+        compression: layerCompression(layer.blob.mediaType) ?? 'auto',
+      },
+      signal === undefined ? {} : { signal },
+    );
+    records.putLayer({ diffId: layer.diffId, blob: layer.blob, size, tarSize });
+    onLayer?.(layer, 'complete');
+  });
   return chain.at(-1);
 }
 
