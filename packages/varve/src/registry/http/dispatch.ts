@@ -45,7 +45,6 @@ export async function dispatch(
     new Exchange(request, response, {
       route: route ?? noRoute,
       search,
-      identity,
       require: (resource, action) => requireAccess(parts.access, identity, resource, action),
       commonHeaders: parts.commonHeaders,
       awaitsContinue,

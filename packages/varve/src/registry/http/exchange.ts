@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { VarveError } from '../../base/index.ts';
-import type { Action, Identity, Resource } from '../auth/access-control.ts';
+import type { Action, Resource } from '../auth/access-control.ts';
 import type { RegistryError } from '../errors.ts';
 import type { Route } from './router.ts';
 
@@ -20,7 +20,6 @@ export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly route: Route;
-  readonly identity: Identity;
   /** Throws unless this client may do this; for what the route's own check does not cover. */
   readonly require: (resource: Resource, action: Action) => void | Promise<void>;
   readonly #commonHeaders: HeaderList;
@@ -36,7 +35,6 @@ export class Exchange {
     parts: {
       readonly route: Route;
       readonly search: string;
-      readonly identity: Identity;
       readonly require: Exchange['require'];
       readonly commonHeaders: HeaderList;
       readonly awaitsContinue: boolean;
@@ -45,7 +43,6 @@ export class Exchange {
     this.request = request;
     this.response = response;
     this.route = parts.route;
-    this.identity = parts.identity;
     this.require = parts.require;
     this.#search = parts.search;
     this.#commonHeaders = parts.commonHeaders;

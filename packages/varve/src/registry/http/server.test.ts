@@ -223,7 +223,7 @@ test('refuses a root and an address that another registry has', async (t) => {
   await assert.rejects(startTestRegistry(t, { http: { addr } }), { code: 'LISTEN_FAILED' });
 });
 
-test('writes one line for each request, without the query of a token', async (t) => {
+test('writes one line for each request, and no credentials', async (t) => {
   const lines: string[] = [];
   const sink = new Writable({
     write(chunk: Buffer, _encoding, done) {
