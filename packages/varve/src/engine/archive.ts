@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import type { Readable } from 'node:stream';
 import { VarveError } from '../base/index.ts';
-import { extractTar, packTree } from '../layer/index.ts';
+import { extractTar, packTree, plainStream } from '../layer/index.ts';
 import { fileType } from '../linux/index.ts';
 import { resolveRootfsUser } from '../runtime/index.ts';
 import type { Container } from './container.ts';
@@ -154,7 +154,7 @@ export async function copyTo(
       ? resolveRootfsUser(rootfs, container.record.config.User ?? '', [])
       : undefined;
     await extractTar(
-      archive,
+      plainStream(archive),
       {
         root: place.root,
         path: place.path,

@@ -2,7 +2,7 @@ import { posix } from 'node:path';
 import type { Readable } from 'node:stream';
 import { VarveError } from '../base/index.ts';
 import { type ContentStore, type Lease, onceOnly } from '../content/index.ts';
-import { readTar } from '../layer/index.ts';
+import { plainStream, readTar } from '../layer/index.ts';
 import { type Digest, isDigest } from '../oci/index.ts';
 
 /** A document of an image archive (manifest.json, index.json, configs) is JSON of at most this size. */
@@ -26,7 +26,7 @@ export class ImageArchive {
    */
   async read(archive: Readable, lease: Lease, signal?: AbortSignal): Promise<void> {
     let count = 0;
-    for await (const entry of readTar(archive, signal === undefined ? {} : { signal })) {
+    for await (const entry of readTar(plainStream(archive), signal === undefined ? {} : { signal })) {
       if (++count > entryLimit) throw invalid(`more than ${entryLimit} entries`);
       const name = entryName(entry.name);
       if (entry.type === 'symlink' || entry.type === 'hardlink') {

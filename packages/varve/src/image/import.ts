@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { onceOnly } from '../content/index.ts';
+import { plainStream } from '../layer/index.ts';
 import { type ContainerConfig, type Digest, hostPlatform, type Platform } from '../oci/index.ts';
 import { createImage } from './create.ts';
 import type { Hold } from './hold.ts';
@@ -24,9 +25,9 @@ export async function importImage(
   const ingest = await context.content.ingest(`${onceOnly}import:${crypto.randomUUID()}`);
   let tar: Digest;
   try {
-    for await (const chunk of archive) {
+    for await (const chunk of plainStream(archive)) {
       options.signal?.throwIfAborted();
-      await ingest.write(chunk as Buffer);
+      await ingest.write(chunk);
     }
     ({ digest: tar } = await ingest.commit());
     hold.add(tar);

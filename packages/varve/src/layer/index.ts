@@ -1,5 +1,6 @@
 export { type ApplyOptions, applyLayer } from './apply-layer.ts';
 export { detectCompression } from './compress/detect.ts';
+export { compressionName, peek, plainStream } from './compress/plain-stream.ts';
 export { type CompressOptions, compressLayer } from './compress-layer.ts';
 export { type ExtractTarget, type ExtractTarOptions, extractTar } from './extract-tar.ts';
 export { defaultLimits, type LayerLimits } from './limits.ts';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   createReadStream,
   createWriteStream,
@@ -119,6 +119,31 @@ test('an image keeps its digests through import, save, load, push and pull', asy
   assert.deepEqual(left, [], 'no blob stays behind');
   assert.deepEqual([...third.driver.list()], [], 'no snapshot stays behind');
 });
+
+for (const [name, program] of [
+  ['gzip', 'gzip'],
+  ['zstd', 'zstd'],
+  ['xz', 'xz'],
+  ['bzip2', 'bzip2'],
+] as const) {
+  test(`loads and imports archives compressed with ${name}`, async (context) => {
+    if (spawnSync(program, ['--version']).error) return context.skip(`${program} is not installed`);
+    const { images } = await openStore(`compressed-${name}`);
+    const plain = await images.import(rootTar(), { reference: 'plain:1' });
+    const archive = join(folder, `${name}.tar`);
+    await pipeline(images.save(['plain:1']), createWriteStream(archive));
+    execFileSync(program, ['-k', '-f', '-q', archive]);
+    const extension = { gzip: 'gz', zstd: 'zst', xz: 'xz', bzip2: 'bz2' }[name];
+    const { images: others } = await openStore(`decompressed-${name}`);
+    const [loaded] = await others.load(createReadStream(`${archive}.${extension}`));
+    assert.equal(loaded?.image.id, plain.id);
+    const root = join(folder, 'root.tar');
+    execFileSync(program, ['-k', '-f', '-q', root]);
+    const imported = await others.import(createReadStream(`${root}.${extension}`), { reference: 'again:1' });
+    assert.deepEqual(imported.config.rootfs.diff_ids, plain.config.rootfs.diff_ids);
+    return undefined;
+  });
+}
 
 test('refuses archives that are no images and leaves nothing', async () => {
   const { images, content } = await openStore('refusing');
