@@ -1,13 +1,7 @@
 import { pipeline } from 'node:stream/promises';
 import { VarveError } from '../../base/index.ts';
 import type { TransferEvent } from '../../image/index.ts';
-import {
-  familiarName,
-  familiarReference,
-  parsePlatform,
-  parseReference,
-  withDefaultTag,
-} from '../../oci/index.ts';
+import { familiarReference, parsePlatform, parseReference, withDefaultTag } from '../../oci/index.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Route } from '../route.ts';
 import { failureAnswer } from '../status.ts';
@@ -49,7 +43,7 @@ class ProgressStream {
 function shown(reference: string): { readonly name: string; readonly tag: string; readonly whole: string } {
   const parsed = withDefaultTag(parseReference(reference));
   return {
-    name: parsed.domain === 'docker.io' ? parsed.path : familiarName(parsed),
+    name: parsed.path,
     tag: parsed.digest ?? parsed.tag ?? 'latest',
     whole: familiarReference(parsed),
   };
