@@ -159,6 +159,9 @@ const hostConfig = z.object({
       }),
     )
     .optional(),
+  DeviceRequests: z
+    .array(z.object({ Driver: text, Capabilities: z.array(z.array(z.string())).optional() }))
+    .optional(),
   Ulimits: z.array(z.object({ Name: z.string(), Soft: z.number(), Hard: z.number() })).optional(),
   MaskedPaths: texts,
   ReadonlyPaths: texts,

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Builder } from '../builder/index.ts';
@@ -19,6 +20,8 @@ export interface ComposedEngine extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** Debian's tini, which the runtime uses when nothing else is set. */
+const defaultInit = '/usr/bin/tini-static';
 /** Docker's own default (dockerd --shutdown-timeout), seconds. */
 const defaultShutdownTimeout = 15;
 
@@ -122,7 +125,7 @@ export async function composeEngine(
           dnsSearch: settings['dns-search'] ?? [],
           dnsOptions: settings['dns-opts'] ?? [],
           debug: settings.debug ?? false,
-          initPath: settings['init-path'],
+          initPath: settings['init-path'] ?? (existsSync(defaultInit) ? defaultInit : undefined),
         },
         log: options.log,
       },

@@ -1,8 +1,9 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { randomId, VarveError } from '../base/index.ts';
+import { parseBytes, randomId, VarveError } from '../base/index.ts';
 import type { LocalImage } from '../image/index.ts';
 import { type EngineCore, publishContainer } from './core.ts';
+import { linkedContainer } from './etc-files.ts';
 import { containerFolder } from './folders.ts';
 import { completeHostConfig } from './host-config.ts';
 import { wantedMounts } from './mount-requests.ts';
@@ -53,6 +54,28 @@ function checkModes(request: CreateRequest, host: HostConfig): void {
   if (host.UTSMode === 'host' && request.config.Hostname) throw conflict('hostname and the UTS mode');
 }
 
+const logDrivers = ['json-file', 'local', 'none'];
+
+/** Refuses what would be quietly left out. */
+function checkSupported(core: EngineCore, host: HostConfig): void {
+  const refuse = (code: string, message: string): VarveError => new VarveError('invalid', code, message);
+  const runtimes = [core.runtime.name, 'runc', 'io.containerd.runc.v2'];
+  if (!runtimes.includes(host.Runtime)) {
+    throw refuse('UNKNOWN_RUNTIME', `unknown or invalid runtime name: ${host.Runtime}`);
+  }
+  if (!logDrivers.includes(host.LogConfig.Type)) {
+    throw refuse('UNKNOWN_LOG_DRIVER', `logger: no log driver named '${host.LogConfig.Type}' is registered`);
+  }
+  if (host.DeviceRequests?.length) {
+    const [{ Driver = '', Capabilities } = {}] = host.DeviceRequests;
+    throw refuse(
+      'NO_DEVICE_DRIVER',
+      `could not select device driver "${Driver}" with capabilities: ${JSON.stringify(Capabilities ?? [])}`,
+    );
+  }
+  for (const link of host.Links ?? []) linkedContainer(core, link);
+}
+
 /**
  * Makes a container: record, snapshot, volumes; nothing runs yet. Nothing is left of one that fails.
  * @throws VarveError `not-found` for the image, `conflict` for the name, `invalid` for the request.
@@ -69,6 +92,7 @@ export async function createContainer(core: EngineCore, request: CreateRequest):
   checkPlatform(image, reference, request.platform);
   const host = completeHostConfig(request.hostConfig ?? {});
   checkModes(request, host);
+  checkSupported(core, host);
   const settings = mergeSettings(image.config.config ?? {}, request.config, id);
   const config =
     host.NetworkMode === 'host' && !request.config.Hostname
@@ -85,7 +109,7 @@ export async function createContainer(core: EngineCore, request: CreateRequest):
   try {
     const top = await core.images.unpack(image);
     const size = host.StorageOpt?.['size'];
-    await core.driver.prepare(id, top, size === undefined ? {} : { size: Number(size) });
+    await core.driver.prepare(id, top, size === undefined ? {} : { size: parseBytes(size) });
     const mounts = await resolveMounts(core, wanted, made);
     mkdirSync(folder, { recursive: true, mode: 0o710 });
     const record: ContainerRecord = {

@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { VarveError } from '../base/index.ts';
 import type { RuntimeMount } from '../runtime/index.ts';
+import type { Container } from './container.ts';
 import type { EngineCore } from './core.ts';
 import { containerFolder } from './folders.ts';
 import type { ContainerRecord } from './types.ts';
@@ -22,6 +23,37 @@ export function extraHosts(core: EngineCore, entries: readonly string[]): string
       });
     }
     return `${name}:${address === 'host-gateway' ? core.networks.hostGateway() : address}`;
+  });
+}
+
+/**
+ * The container of a `--link name[:alias]` with the names it gets.
+ * @throws VarveError `invalid` when there is no such container (`not-found` would be read as a missing image).
+ */
+export function linkedContainer(
+  core: EngineCore,
+  link: string,
+): { readonly container: Container; readonly alias: string } {
+  const [name = '', alias = name] = link.split(':');
+  try {
+    return { container: core.containers.resolve(name), alias: alias.replace(/^.*\//, '') };
+  } catch (error) {
+    throw new VarveError(
+      'invalid',
+      'NO_SUCH_CONTAINER',
+      `could not get container for ${name}: ${VarveError.from(error).message}`,
+      { subject: name },
+    );
+  }
+}
+
+/** Links as lines of /etc/hosts: the other's address under its alias and its name, while it runs. */
+function linkHosts(core: EngineCore, links: readonly string[]): string[] {
+  return links.flatMap((link) => {
+    const { container, alias } = linkedContainer(core, link);
+    const [address] = addressesOf(container.record.networks);
+    if (address === undefined) return [];
+    return [...new Set([alias, container.name])].map((name) => `${name}:${address}`);
   });
 }
 
@@ -47,7 +79,7 @@ export function writeEtcFiles(core: EngineCore, record: ContainerRecord): void {
     hostname: config.Hostname,
     ...(config.Domainname ? { domainname: config.Domainname } : {}),
     addresses: addressesOf(record.networks),
-    extraHosts: extraHosts(core, host.ExtraHosts ?? []),
+    extraHosts: [...extraHosts(core, host.ExtraHosts ?? []), ...linkHosts(core, host.Links ?? [])],
     resolver: core.networks.resolverFor(names),
     dns: host.Dns.length > 0 ? host.Dns : core.config.dns,
     dnsSearch: host.DnsSearch.length > 0 ? host.DnsSearch : core.config.dnsSearch,

@@ -7,6 +7,7 @@ import { type EngineCore, publishContainer } from './core.ts';
 import { endHealthChecks } from './health.ts';
 import { removeStopped } from './remove.ts';
 import { restartDelay } from './restart-policy.ts';
+import { unmountSharedMemory } from './shared-memory.ts';
 import { launch } from './start.ts';
 import { formatMilliseconds } from './time.ts';
 
@@ -36,6 +37,7 @@ async function releaseFiles(core: EngineCore, container: Container): Promise<voi
     if (container.rootfs !== undefined)
       await core.driver.unmount(record.id).catch(report('root file system'));
     container.rootfs = undefined;
+    unmountSharedMemory(core, record);
     for (const mount of record.mounts) {
       if (mount.Type !== 'volume' || mount.Name === undefined) continue;
       await core.volumes.unmount(mount.Name, record.id).catch(report('volumes'));

@@ -1,4 +1,5 @@
 import { randomId } from '../base/index.ts';
+import { sendSignal } from '../linux/index.ts';
 import type { Healthcheck } from '../oci/index.ts';
 import type { Container } from './container.ts';
 import { type EngineCore, publishContainer } from './core.ts';
@@ -72,6 +73,7 @@ async function probe(
     const exit = await Promise.race([finished, late]);
     clearTimeout(timer);
     if (exit === 'late') {
+      sendSignal(running.pid, 9);
       running.streams.close();
       return {
         Start,

@@ -1,6 +1,7 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { VarveError } from '../base/index.ts';
+import { unmount } from '../linux/index.ts';
 import type { Container } from './container.ts';
 import { detachedNetworks } from './container-network.ts';
 import { type EngineCore, publishContainer } from './core.ts';
@@ -131,6 +132,8 @@ async function sweep(core: EngineCore, runtimeIds: ReadonlySet<string>): Promise
   }
   const folder = join(core.root, 'containers');
   for (const id of readdirSync(folder)) {
-    if (!core.containers.has(id)) rmSync(join(folder, id), { recursive: true, force: true });
+    if (core.containers.has(id)) continue;
+    unmount(join(folder, id, 'shm'), { detach: true });
+    rmSync(join(folder, id), { recursive: true, force: true });
   }
 }

@@ -1,7 +1,9 @@
 import type { ContainerSpec, Resources, RuntimeMount } from '../runtime/index.ts';
+import { sharedMemory } from './shared-memory.ts';
 import { sharedNamespace } from './container-network.ts';
 import type { EngineCore } from './core.ts';
 import { etcMounts } from './etc-files.ts';
+import { sharedContainer } from './network-settings.ts';
 import { runtimeMount } from './mounts.ts';
 import { commandLine, defaultPath } from './settings.ts';
 import type { ContainerRecord, ResourceSettings } from './types.ts';
@@ -52,14 +54,12 @@ function namespaces(
   const { PidMode, IpcMode, UTSMode } = record.hostConfig;
   const join = (mode: string, kind: 'pid' | 'ipc'): string | undefined => {
     if (mode === 'host') return 'host';
-    if (!mode.startsWith('container:')) return undefined;
-    return sharedNamespace(core, mode.slice('container:'.length), kind);
+    const other = sharedContainer(mode);
+    return other === undefined ? undefined : sharedNamespace(core, other, kind);
   };
   const pid = join(PidMode, 'pid');
   const ipc = join(IpcMode, 'ipc');
-  // Sharing IPC also means sharing POSIX shared memory, which is the mount at /dev/shm (shm_overview(7)).
-  const shm =
-    ipc === undefined ? undefined : ipc === 'host' ? '/dev/shm' : ipc.replace(/\/ns\/ipc$/, '/root/dev/shm');
+  const shm = sharedMemory(core, record);
   return {
     namespaces: {
       ...(network === undefined ? {} : { network }),

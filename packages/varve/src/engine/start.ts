@@ -8,6 +8,7 @@ import { beginHealthChecks, initialHealth } from './health.ts';
 import { mountAttributes } from './mounts.ts';
 import { removeStopped } from './remove.ts';
 import { toContainerSpec } from './runtime-spec.ts';
+import { mountSharedMemory } from './shared-memory.ts';
 import { now } from './time.ts';
 import type { ContainerRecord } from './types.ts';
 
@@ -75,6 +76,7 @@ export async function launch(core: EngineCore, container: Container): Promise<vo
     const rootfs = await core.driver.mount(id);
     container.rootfs = rootfs;
     await mountVolumes(core, container.record, rootfs);
+    mountSharedMemory(core, container.record);
     writeEtcFiles(core, container.record);
     const spec = toContainerSpec(core, container.record, { rootfs, network: plan.namespace });
     // The runtime joins the namespace while its interfaces are still being plugged in.

@@ -118,6 +118,12 @@ export interface HostConfig extends ResourceSettings {
   readonly Runtime: string;
   readonly Init?: boolean | null;
   readonly Devices: readonly DeviceMapping[];
+  readonly DeviceRequests?:
+    | readonly {
+        readonly Driver?: string | undefined;
+        readonly Capabilities?: readonly (readonly string[])[] | undefined;
+      }[]
+    | null;
   readonly Ulimits: readonly Ulimit[] | null;
   readonly MaskedPaths: readonly string[] | null;
   readonly ReadonlyPaths: readonly string[] | null;

@@ -132,6 +132,16 @@ export class TestEngine implements AsyncDisposable {
     });
   }
 
+  /** Whether the daemon has ended by itself (or by another's hand), after a moment to be seen. */
+  async ended(): Promise<boolean> {
+    const child = this.#process;
+    if (!child) return true;
+    if ((await this.docker('version')).code === 0) return false;
+    if (child.exitCode === null && child.signalCode === null)
+      await new Promise((resolve) => child.once('exit', resolve));
+    return true;
+  }
+
   /** Ends the daemon with a signal and waits for its end. */
   async down(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     const child = this.#process;

@@ -215,3 +215,96 @@ test('takes an env file, labels, tmpfs, an init and added hosts', async () => {
 test('an unknown image is told in Docker’s words', async () => {
   await engine.fails(1, /No such image: nosuch:latest/, 'image', 'inspect', 'nosuch:latest');
 });
+
+test('shares IPC with a container that allows it, and only with such a one', async () => {
+  await engine.ok(
+    'run',
+    '-d',
+    '--name',
+    'donor',
+    '--ipc',
+    'shareable',
+    'busybox',
+    'sh',
+    '-c',
+    'echo s >/dev/shm/f; sleep 1000',
+  );
+  await eventually(
+    'the file',
+    async () => (await engine.docker('exec', 'donor', 'test', '-e', '/dev/shm/f')).code === 0,
+  );
+  assert.equal(
+    await engine.ok('run', '--rm', '--ipc', 'container:donor', 'busybox', 'cat', '/dev/shm/f'),
+    's',
+  );
+  await engine.ok('run', '-d', '--name', 'private', 'busybox', 'sleep', '1000');
+  await engine.fails(
+    125,
+    /non-shareable IPC/,
+    'run',
+    '--rm',
+    '--ipc',
+    'container:private',
+    'busybox',
+    'true',
+  );
+  assert.match(
+    await engine.ok('run', '--rm', '--pid', 'container:private', 'busybox', 'ps'),
+    /1 root .*sleep 1000/,
+  );
+  await engine.ok('rm', '-f', 'donor', 'private');
+});
+
+test('an old link is a line in the hosts file', async () => {
+  await engine.ok('run', '-d', '--name', 'linked', 'busybox', 'sleep', '1000');
+  const address = await engine.inspect('linked', '{{.NetworkSettings.IPAddress}}');
+  assert.match(
+    await engine.ok('run', '--rm', '--link', 'linked:db', 'busybox', 'cat', '/etc/hosts'),
+    new RegExp(`^${address}\\s+db$`, 'm'),
+  );
+  await engine.fails(
+    125,
+    /could not get container for nobody/,
+    'run',
+    '--rm',
+    '--link',
+    'nobody:x',
+    'busybox',
+    'true',
+  );
+  await engine.ok('rm', '-f', 'linked');
+});
+
+test('what cannot be given is refused, not left out', async () => {
+  await engine.fails(
+    125,
+    /could not select device driver/,
+    'run',
+    '--rm',
+    '--gpus',
+    'all',
+    'busybox',
+    'true',
+  );
+  await engine.fails(
+    125,
+    /unknown or invalid runtime name: foo/,
+    'run',
+    '--rm',
+    '--runtime',
+    'foo',
+    'busybox',
+    'true',
+  );
+  await engine.fails(
+    125,
+    /no log driver named 'syslog'/,
+    'run',
+    '--rm',
+    '--log-driver',
+    'syslog',
+    'busybox',
+    'true',
+  );
+  assert.equal(await engine.ok('ps', '-aq'), '');
+});
