@@ -107,7 +107,7 @@ async function main(): Promise<void> {
     run('tag', 'tour/changed', name);
     run('push', name);
     say(
-      'Now the local copies go, so that the layers must come over the wire; each is checked against its digest.',
+      'Now the local copy goes. Pulled back, its own layer comes over the wire, checked against its digest; those that other images here still hold are not fetched again.',
     );
     run('rmi', name, 'tour/changed');
     run('pull', name);
