@@ -23,8 +23,8 @@ function pack(folder: string, output: string): void {
   renameSync(temporary, output);
 }
 
-/** The mirror that apt uses for this suite, so that nothing else is asked. */
-function mirror(suite: string): string {
+/** The mirror that apt uses for this suite; none lets debootstrap use its own. */
+function mirror(suite: string): string[] {
   const targets = execFileSync(
     'apt-get',
     ['indextargets', '--format', '$(REPO_URI) $(CODENAME)', 'Created-By: Packages'],
@@ -33,7 +33,8 @@ function mirror(suite: string): string {
     },
   );
   const line = targets.split('\n').find((entry) => entry.endsWith(` ${suite}`));
-  return line?.split(' ')[0] ?? '';
+  const address = line?.split(' ')[0];
+  return address === undefined ? [] : [address];
 }
 
 /** Path of a tar of Debian bookworm's minimal system; made by debootstrap the first time (about a minute). */
@@ -43,7 +44,7 @@ export async function debianBase(progress: (line: string) => void = () => undefi
   mkdirSync(cache, { recursive: true });
   const folder = mkdtempSync(join(tmpdir(), 'varve-debootstrap-'));
   try {
-    const child = spawn('debootstrap', ['--variant=minbase', 'bookworm', folder, mirror('bookworm')], {
+    const child = spawn('debootstrap', ['--variant=minbase', 'bookworm', folder, ...mirror('bookworm')], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

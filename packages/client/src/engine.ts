@@ -12,6 +12,15 @@ export const clientVersion = '1.51';
 /** Where an engine listens when nothing else is said. */
 export const defaultHost = 'unix:///run/varve/varve.sock';
 
+/** Nanoseconds since 1970 have more digits than a number keeps. */
+function parseEvent(line: string): unknown {
+  const revive = (key: string, value: unknown, context?: { readonly source?: string }): unknown =>
+    key === 'timeNano' && typeof value === 'number' && context?.source !== undefined
+      ? BigInt(context.source)
+      : value;
+  return JSON.parse(line, revive);
+}
+
 export interface EngineOptions {
   /** `unix:///run/varve/varve.sock` (the default), `tcp://127.0.0.1:2375`, `http://…`. */
   readonly host?: string;
@@ -94,6 +103,7 @@ export class Engine implements Disposable {
     yield* jsonLines<Event>(
       await this.#transport.open({ method: 'GET', path: '/events', query, signal }),
       'GET /events',
+      parseEvent,
     );
   }
 

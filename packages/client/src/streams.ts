@@ -3,10 +3,10 @@ import { EngineError } from './errors.ts';
 /** The longest line of a JSON stream that is taken; a line is an event or a piece of progress. */
 const lineLimit = 16 << 20;
 
-function parseLine<T>(line: string, call: string): T {
+function parseLine<T>(line: string, call: string, parse: (line: string) => unknown): T {
   let value: unknown;
   try {
-    value = JSON.parse(line);
+    value = parse(line);
   } catch (cause) {
     throw new EngineError(0, `the engine sent a line that is not JSON: ${line.slice(0, 200)}`, call, cause);
   }
@@ -24,6 +24,7 @@ function parseLine<T>(line: string, call: string): T {
 export async function* jsonLines<T>(
   source: AsyncIterable<Buffer | string>,
   call: string,
+  parse: (line: string) => unknown = JSON.parse,
 ): AsyncGenerator<T, void, void> {
   const decoder = new TextDecoder();
   let rest = '';
@@ -36,13 +37,13 @@ export async function* jsonLines<T>(
       const line = rest.slice(0, end).trim();
       rest = rest.slice(end + 1);
       from = 0;
-      if (line !== '') yield parseLine<T>(line, call);
+      if (line !== '') yield parseLine<T>(line, call, parse);
     }
     if (rest.length > lineLimit) {
       throw new EngineError(0, `the engine sent a line longer than ${lineLimit} characters`, call);
     }
   }
-  if (rest.trim() !== '') yield parseLine<T>(rest, call);
+  if (rest.trim() !== '') yield parseLine<T>(rest, call, parse);
 }
 
 /** A piece of a container's output; `stream` 1 is stdout, 2 stderr, 3 an error of the engine. */

@@ -46,6 +46,7 @@ export interface ContainerSummary {
     readonly Name?: string;
     readonly Source: string;
     readonly Destination: string;
+    readonly Driver?: string;
   }[];
   readonly NetworkSettings?: { readonly Networks: Readonly<Record<string, unknown>> };
 }
@@ -337,7 +338,7 @@ export interface Event {
   readonly Actor: { readonly ID: string; readonly Attributes: Readonly<Record<string, string>> };
   readonly scope: string;
   readonly time: number;
-  readonly timeNano: number;
+  readonly timeNano: bigint;
 }
 
 export interface DiskUsage {

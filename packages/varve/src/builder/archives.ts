@@ -2,7 +2,14 @@ import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join as joinPath } from 'node:path';
 import { throwIfAborted, VarveError } from '../base/index.ts';
-import { compressionName, extractTar, peek, plainStream, TarReader } from '../layer/index.ts';
+import {
+  compressionName,
+  type ExtractResult,
+  extractTar,
+  peek,
+  plainStream,
+  TarReader,
+} from '../layer/index.ts';
 import type { Owner } from './ownership.ts';
 import { bytes, type RawPath, text } from './raw-path.ts';
 
@@ -51,8 +58,8 @@ async function unpack(
   source: Bytes,
   target: Parameters<typeof extractTar>[1],
   signal: AbortSignal | undefined,
-): Promise<void> {
-  await extractTar(plainStream(source), target, signal ? { signal } : {});
+): Promise<ExtractResult> {
+  return extractTar(plainStream(source), target, signal ? { signal } : {});
 }
 
 /** Unpacks an archive of ADD into a folder below the image's root; names and links lead nowhere else. */
@@ -70,23 +77,28 @@ export async function unpackArchive(
 /** A Dockerfile sent alone is text of at most this size. */
 const dockerfileLimit = 4 << 20;
 
+/** What the body of a build was, and hashes of its files by `fileIdentity`, made on the way. */
+export interface UnpackedContext {
+  readonly kind: 'archive' | 'dockerfile';
+  readonly hashes: ReadonlyMap<string, string>;
+}
+
 /**
  * Unpacks a build context as a client sends it: a tar, plain or compressed with gzip, zstd, bzip2 or xz. A body that is
  * no archive is taken as the Dockerfile itself.
  * @param folder existing and empty; on failure the caller removes it.
- * @returns what the body was.
  * @throws VarveError `invalid` for a broken archive, `too-large`, `cancelled`.
  */
 export async function unpackContext(
   body: Bytes,
   folder: string,
   options: { readonly signal?: AbortSignal } = {},
-): Promise<'archive' | 'dockerfile'> {
+): Promise<UnpackedContext> {
   throwIfAborted(options.signal);
   const { head, all } = await peek(body);
   if (looksLikeArchive(head)) {
-    await unpack(all, { root: folder }, options.signal);
-    return 'archive';
+    const { hashes } = await unpack(all, { root: folder, hashFiles: true }, options.signal);
+    return { kind: 'archive', hashes };
   }
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -103,7 +115,7 @@ export async function unpackContext(
     chunks.push(chunk);
   }
   await writeFile(joinPath(folder, 'Dockerfile'), Buffer.concat(chunks));
-  return 'dockerfile';
+  return { kind: 'dockerfile', hashes: new Map() };
 }
 
 /** An empty archive is two zero blocks; no text holds a zero byte. */

@@ -26,7 +26,6 @@ const cacheAge = 14 * 24 * 3600_000;
 export class Builder {
   readonly #options: BuilderOptions;
   readonly #cache: StepCache;
-  readonly #hashes: FileHashes;
   readonly #cacheMounts: CacheMounts;
   readonly #locks = new KeyedLock();
 
@@ -36,8 +35,7 @@ export class Builder {
     // What builds of a killed daemon left; only one daemon has the root.
     rmSync(join(options.root, 'builds'), { recursive: true, force: true });
     this.#cache = new StepCache(options.state);
-    this.#hashes = new FileHashes(options.state);
-    this.#hashes.prune(Date.now() - cacheAge);
+    new FileHashes(options.state).prune(Date.now() - cacheAge);
     this.#cacheMounts = new CacheMounts(options.root);
   }
 
@@ -82,6 +80,7 @@ export class Builder {
   async #run(request: BuildRequest, emit: (event: BuildEvent) => void): Promise<Digest> {
     const { dockerfile: text, source } = loadContext(request);
     const dockerfile = parseDockerfile(text);
+    const hashes = new FileHashes(this.#options.state, request.contextHashes);
     await using workspace = new Workspace(this.#options, request.signal);
     const run = new BuildRun(
       {
@@ -91,7 +90,7 @@ export class Builder {
         emit,
         workspace,
         cache: this.#cache,
-        hashes: this.#hashes,
+        hashes,
         cacheMounts: this.#cacheMounts,
         locks: this.#locks,
         cacheImages: () => this.#cacheImages(request),
@@ -102,7 +101,7 @@ export class Builder {
     try {
       return await run.run();
     } finally {
-      this.#hashes.save();
+      hashes.save();
       this.#cache.expire(Date.now() - cacheAge);
     }
   }

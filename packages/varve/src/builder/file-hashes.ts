@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type BigIntStats, closeSync, openSync, readSync } from 'node:fs';
+import { fileIdentity } from '../layer/index.ts';
 import type { State } from '../state/index.ts';
 import { bytes, type RawPath } from './raw-path.ts';
 
@@ -13,23 +14,28 @@ const breather = 64 << 20;
 const settledMs = 10_000;
 
 /**
- * SHA-256 of files' contents, remembered by (device, inode, size, mtime, ctime): a file that nobody wrote to is not
- * read twice, over restarts too. ctime cannot be set by a program, so a change under a kept mtime is seen.
+ * SHA-256 of files' contents, remembered by {@link fileIdentity}: a file that nobody wrote to is not read twice, over
+ * restarts too.
  */
 export class FileHashes {
   readonly #state: State;
+  readonly #known: ReadonlyMap<string, string>;
   readonly #fresh = new Map<string, string>();
 
-  constructor(state: State) {
+  /** @param known hashes that whoever wrote the files gives. */
+  constructor(state: State, known: ReadonlyMap<string, string> = new Map()) {
     this.#state = state;
+    this.#known = known;
   }
 
   /** Hex digest of a regular file's content. */
   async hash(path: RawPath, stat: BigIntStats): Promise<string> {
-    const identity = `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}`;
-    const known = this.#state
-      .prepare('SELECT sha256 FROM builder_file_hashes WHERE identity = ?')
-      .get(identity)?.['sha256'];
+    const identity = fileIdentity(stat);
+    const known =
+      this.#known.get(identity) ??
+      this.#state.prepare('SELECT sha256 FROM builder_file_hashes WHERE identity = ?').get(identity)?.[
+        'sha256'
+      ];
     if (typeof known === 'string') return known;
     const digest = await hashFile(path);
     if (Date.now() - Number(stat.ctimeMs) > settledMs) this.#fresh.set(identity, digest);

@@ -34,6 +34,8 @@ export type BuildEvent =
 export interface BuildRequest {
   /** Folder with the context, already unpacked and confined. */
   readonly contextFolder: string;
+  /** What `unpackContext` knows of its files. */
+  readonly contextHashes?: ReadonlyMap<string, string>;
   /** Path of the Dockerfile inside the context, or its text. */
   readonly dockerfile: { readonly path: string } | { readonly text: string };
   readonly tags: readonly string[];

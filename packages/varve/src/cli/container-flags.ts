@@ -143,7 +143,8 @@ function invalid(message: string): VarveError {
 export function parsePort(entry: string): { readonly port: string; readonly binding: PortBinding }[] {
   const [ports = '', protocol = 'tcp'] = entry.split('/');
   const match = /^(?:(\[[^\]]*\]|[^:]*):)??(?:([\d-]*):)?([\d-]+)$/.exec(ports);
-  if (!match || !/^(tcp|udp|sctp)$/.test(protocol)) throw invalid(`invalid publish spec: ${entry}`);
+  if (!/^(tcp|udp|sctp)$/.test(protocol)) throw invalid(`invalid proto: ${protocol}`);
+  if (!match) throw invalid(`invalid containerPort: ${ports}`);
   const [, address = '', host = '', container = ''] = match;
   const range = (text: string): number[] => {
     const [first = Number.NaN, last = first] = text.split('-').map(Number);

@@ -57,8 +57,9 @@ export interface ParsedArguments {
   readonly arguments: readonly string[];
 }
 
+/** A command line that does not parse. */
 function usage(message: string): VarveError {
-  return new VarveError('invalid', 'USAGE', message);
+  return new VarveError('invalid', 'FLAG', message);
 }
 
 const truths: Readonly<Record<string, boolean>> = {
@@ -97,13 +98,23 @@ function convert(flag: Flag, text: string, shown: string): string | number | boo
  * Reads a command line as Docker's clients do (spf13/pflag): `-it`, `-p80:80`, `-e A=1`, `--env=A=1`, `--rm=false`,
  * `--` ends the flags.
  * @param options.interspersed false stops at the first word that is no flag (`run`, `exec`).
- * @throws VarveError `invalid`, code `USAGE`, in Docker's words.
+ * @param options.usage is put after the message of an error.
+ * @throws VarveError `invalid`, code `FLAG`, in Docker's words.
  */
 export function parseFlags(
   flags: readonly Flag[],
   words: readonly string[],
-  options: { readonly interspersed?: boolean } = {},
+  options: { readonly interspersed?: boolean; readonly usage?: string } = {},
 ): ParsedArguments {
+  try {
+    return parse(flags, words, options.interspersed ?? true);
+  } catch (error) {
+    if (options.usage === undefined || !VarveError.is(error)) throw error;
+    throw usage(error.message + options.usage);
+  }
+}
+
+function parse(flags: readonly Flag[], words: readonly string[], interspersed: boolean): ParsedArguments {
   const byName = new Map(flags.map((flag) => [flag.name, flag]));
   const byShort = new Map(
     flags.flatMap((flag) => (flag.short === undefined ? [] : [[flag.short, flag] as const])),
@@ -130,7 +141,7 @@ export function parseFlags(
     }
     if (word.length < 2 || !word.startsWith('-')) {
       rest.push(word);
-      if (options.interspersed === false) {
+      if (!interspersed) {
         rest.push(...words.slice(index + 1));
         break;
       }

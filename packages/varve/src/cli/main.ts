@@ -1,6 +1,7 @@
 import { VarveError } from '../base/index.ts';
 import type { Command, CommandContext } from './command.ts';
 import { complete } from './complete.ts';
+import { errorText } from './error-text.ts';
 import { type Flag, parseFlags } from './flags.ts';
 import { commandHelp, overview } from './help.ts';
 import type { Terminal } from './terminal.ts';
@@ -76,6 +77,7 @@ export async function main(words: readonly string[], options: MainOptions): Prom
     }
     const parsed = parseFlags([...command.flags, helpFlag], named.slice(depth), {
       interspersed: command.interspersed ?? true,
+      usage: `\n\n${usageOf(command)}`,
     });
     if (parsed.flags.boolean('help')) {
       terminal.print(commandHelp(command, terminal.width));
@@ -118,12 +120,18 @@ function unknown(words: readonly string[], wantsHelp: boolean, options: MainOpti
     word,
     commands
       .flatMap((command) => [command.path, ...(command.aliases ?? [])])
-      .map((path) => (isPrefix && path[0] === words[0] ? path[1] : path[0]) ?? ''),
+      .filter((path) => !isPrefix || path[0] === words[0])
+      .map((path) => path[isPrefix ? 1 : 0] ?? ''),
   );
   terminal.warn(`varve: unknown command: varve ${isPrefix ? `${words[0]} ${word}` : word}`);
   if (near !== undefined) terminal.warn(`hint: did you mean '${near}'?`);
-  terminal.warn("\nRun 'varve --help' for the list of commands.");
+  terminal.warn("\nRun 'varve --help' for more information");
   return 1;
+}
+
+function usageOf(command: Command): string {
+  const name = `varve ${command.path.join(' ')}`;
+  return `Usage:  ${name} ${command.usage}\n\nRun '${name} --help' for more information`;
 }
 
 function checkArity(command: Command, count: number): void {
@@ -138,24 +146,27 @@ function checkArity(command: Command, count: number): void {
   throw new VarveError(
     'invalid',
     'USAGE',
-    `'${name}' ${wrong}\n\nUsage:  ${name} ${command.usage}\n\nRun '${name} --help' for more information`,
+    `varve: '${name}' ${wrong}\n\n${usageOf(command)}`,
   );
 }
 
-/** Prints an error as `varve: message` and its hint. @returns 125 for errors of run-like commands is their own doing; here 1, 130 when cancelled. */
+/** Prints an error and its hint. @returns the exit code: 125 for flags that do not parse, 130 when cancelled, else 1. */
 export function report(error: unknown, terminal: Terminal, debug: boolean): number {
   const known = VarveError.from(error);
   if (known.kind === 'cancelled') return 130;
-  terminal.warn(`varve: ${known.message}`);
+  terminal.warn(errorText(error));
   if (known.hint !== undefined) terminal.warn(`hint: ${known.hint}`);
   if (debug) terminal.warn(String((error as Error).stack ?? error));
-  return 1;
+  return exitCodes[known.code] ?? 1;
 }
 
-/** The word that is one or two letters off, if there is one. */
-function nearest(word: string, candidates: readonly string[]): string | undefined {
+/** Exit codes of mistakes on the command line, as Docker's client gives them. */
+const exitCodes: Readonly<Record<string, number>> = { FLAG: 125, TEMPLATE_SYNTAX: 64 };
+
+/** The word that is a few letters off, if there is one: one letter in three may be wrong. */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined;
-  let bestDistance = 3;
+  let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
   for (const candidate of new Set(candidates)) {
     const distance = editDistance(word, candidate);
     if (distance < bestDistance && distance < candidate.length) {
@@ -166,18 +177,22 @@ function nearest(word: string, candidates: readonly string[]): string | undefine
   return best;
 }
 
+/** Letters to add, drop, change or swap with their neighbour (optimal string alignment). */
 function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  const rows = [Array.from({ length: b.length + 1 }, (_, index) => index)];
+  const at = (i: number, j: number): number => rows[i]?.[j] ?? 0;
   for (let i = 1; i <= a.length; i++) {
-    const next = [i];
+    const row = [i];
+    rows.push(row);
     for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(
-        (row[j] as number) + 1,
-        (next[j - 1] as number) + 1,
-        (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1),
+      row[j] = Math.min(
+        at(i - 1, j) + 1,
+        at(i, j - 1) + 1,
+        at(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1),
       );
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        row[j] = Math.min(at(i, j), at(i - 2, j - 2) + 1);
     }
-    row = next;
   }
-  return row[b.length] as number;
+  return at(a.length, b.length);
 }

@@ -58,15 +58,18 @@ export class Ingests {
     }
   }
 
-  /** Removes writes that nobody has open and nobody touched since `before` (ms since 1970); returns their bytes. */
-  async collect(before: number): Promise<number> {
+  /**
+   * Removes writes that nobody has open and nobody touched since `before` (ms since 1970); returns their bytes.
+   * `temporariesBefore` is that of temporary files: nothing says whether somebody has one open, only its age tells.
+   */
+  async collect(before: number, temporariesBefore: number): Promise<number> {
     let bytes = 0;
     for (const name of await readdir(this.#layout.ingests)) {
       const path = join(this.#layout.ingests, name);
       if (this.#active.has(path)) continue;
       const temporary = name.startsWith(temporaryPrefix);
       const info = await stat(temporary ? path : join(path, 'data')).catch(() => undefined);
-      if (this.#active.has(path) || (info && info.mtimeMs >= before)) continue;
+      if (this.#active.has(path) || (info && info.mtimeMs >= (temporary ? temporariesBefore : before))) continue;
       await removeQuietly(path);
       bytes += info?.size ?? 0;
     }

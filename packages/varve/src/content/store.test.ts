@@ -310,6 +310,16 @@ test('collects what nothing needs and counts the bytes', async (context) => {
   assert.equal(String(await store.read(kept.digest)), 'kept');
 });
 
+test('a file on its way in outlives the collection of all abandoned ingests', async (context) => {
+  const { store } = bench(context);
+  const path = store.temporaryPath();
+  writeFileSync(path, 'hello');
+  utimesSync(path, new Date(), new Date(Date.now() - 60_000));
+  await store.collect([], { ingestAge: 0 });
+  await store.adopt(path, { digest: digestOf('hello'), size: 5 });
+  assert.equal(String(await store.read(digestOf('hello'))), 'hello');
+});
+
 test('does not collect what was written a moment ago', async (context) => {
   const { store } = bench(context, { grace: 60_000 });
   const { digest } = await store.write(Buffer.from('new'));

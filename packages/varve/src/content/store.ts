@@ -320,7 +320,8 @@ export class FileContentStore implements ContentStore {
   }
 
   async #collectLeftovers(ingestAge: number): Promise<number> {
-    let bytes = await this.#ingests.collect(Date.now() - ingestAge);
+    const now = Date.now();
+    let bytes = await this.#ingests.collect(now - ingestAge, now - this.#ingestAge);
     for (const name of await readdir(this.#layout.damaged)) {
       const path = join(this.#layout.damaged, name);
       bytes += (await stat(path).catch(() => undefined))?.size ?? 0;

@@ -49,7 +49,8 @@ export interface ContentStore {
   list(): AsyncIterable<BlobInfo>;
   /**
    * Deletes blobs that no root in `roots` names, that no lease holds, and abandoned ingests: those that nobody has open
-   * and nobody touched for `ingestAge` ms (the store's own by default). Returns the bytes freed.
+   * and nobody touched for `ingestAge` ms (the store's own by default). Temporary files get the store's own age in any
+   * case: they may be on their way in. Returns the bytes freed.
    */
   collect(
     roots: Iterable<Digest>,

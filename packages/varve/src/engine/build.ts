@@ -8,7 +8,7 @@ import type { EngineCore } from './core.ts';
 
 /**
  * Builds an image of a context sent as a tar, in any compression. The context is unpacked into a folder of the data
- * root, confined to it, and removed when the iteration ends.
+ * root, confined to it, and removed after the iteration ends.
  * @throws VarveError `not-implemented` when the engine was composed without a builder; `invalid` for a bad archive.
  */
 export async function* buildImage(
@@ -23,15 +23,19 @@ export async function* buildImage(
   mkdirSync(parent, { recursive: true, mode: 0o700 });
   const folder = mkdtempSync(join(parent, 'context-'));
   try {
-    await unpackContext(context, folder, request.signal ? { signal: request.signal } : {});
-    for await (const event of core.build.build({ ...request, contextFolder: folder })) {
+    const { hashes } = await unpackContext(context, folder, request.signal ? { signal: request.signal } : {});
+    const build = core.build.build({ ...request, contextFolder: folder, contextHashes: hashes });
+    for await (const event of build) {
       if (event.type === 'done') {
         for (const tag of event.tags) core.events.publish('image', 'tag', event.image, { name: tag });
       }
       yield event;
     }
   } finally {
-    await deleteInBackground(folder);
+    // Nobody waits for this: what an engine's end leaves is swept at its next start.
+    deleteInBackground(folder).catch((error: unknown) =>
+      core.log('warn', 'a build context was not removed', { folder, error: String(error) }),
+    );
   }
 }
 

@@ -104,14 +104,18 @@ export class ImageRecords {
   }
 
   putTag(reference: string, id: Digest): void {
-    this.transaction(() => {
+    const known = this.#state.prepare('SELECT image FROM image_tags WHERE reference = ?').get(reference);
+    // The same tag again only changes when that was, which may be lost.
+    const durable = known?.['image'] !== id;
+    const put = (): void => {
       this.#state
         .prepare(
           'INSERT INTO image_tags (reference, image) VALUES (?, ?) ON CONFLICT (reference) DO UPDATE SET image = excluded.image',
         )
         .run(reference, id);
       this.#state.prepare('UPDATE image_images SET last_tagged_at = ? WHERE id = ?').run(Date.now(), id);
-    });
+    };
+    this.#state.transaction(put, { durable });
   }
 
   deleteTag(reference: string): void {

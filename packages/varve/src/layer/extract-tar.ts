@@ -3,7 +3,8 @@ import { throwIfAborted, VarveError } from '../base/index.ts';
 import { defaultLimits, type LayerLimits } from './limits.ts';
 import { cleanPath } from './names.ts';
 import type { Compression } from './types.ts';
-import type { SessionStart } from './worker/stream-protocol.ts';
+import { feed } from './worker/feed.ts';
+import type { ExtractResult, SessionStart } from './worker/stream-protocol.ts';
 import { StreamSession } from './worker/stream-threads.ts';
 
 /** Where and how an archive is unpacked. */
@@ -19,15 +20,14 @@ export interface ExtractTarget {
   /** Reads the archive as a layer; `.wh.` names are ordinary ones unless given. */
   readonly whiteouts?: 'overlay' | 'apply';
   readonly compression?: Compression | 'auto';
+  /** Hashes the content of files on its way, so that it need not be read again. */
+  readonly hashFiles?: boolean;
 }
 
 export interface ExtractTarOptions {
   readonly signal?: AbortSignal;
   readonly limits?: Partial<LayerLimits>;
 }
-
-/** Bytes on their way to the thread: enough to keep it busy, little enough not to matter. */
-const windowBytes = 4 << 20;
 
 /**
  * Unpacks a tar archive (plain, gzip or zstd) as it arrives, in a worker thread, with back-pressure. As {@link applyLayer}
@@ -38,7 +38,7 @@ export async function extractTar(
   archive: AsyncIterable<Uint8Array>,
   target: ExtractTarget,
   options: ExtractTarOptions = {},
-): Promise<{ readonly size: number; readonly entries: number }> {
+): Promise<ExtractResult> {
   const { signal } = options;
   throwIfAborted(signal);
   const session = new StreamSession();
@@ -53,23 +53,8 @@ export async function extractTar(
   const bytes = archive[Symbol.asyncIterator]();
   try {
     await session.start(sessionStart(target, options));
-    let window: Promise<unknown>[] = [];
-    let sent = 0;
-    for (;;) {
-      const next = await Promise.race([bytes.next(), stopped.promise]);
-      if (next.done) break;
-      // A copy: the chunk may share its memory with others.
-      const taken = session.chunk(new Uint8Array(next.value));
-      taken.catch(stopped.reject);
-      window.push(taken);
-      sent += next.value.length;
-      if (sent < windowBytes) continue;
-      await Promise.all(window);
-      window = [];
-      sent = 0;
-    }
-    await Promise.all(window);
-    return (await session.end()) as { readonly size: number; readonly entries: number };
+    await Promise.race([feed(bytes, session, stopped.reject), stopped.promise]);
+    return (await session.end()) as ExtractResult;
   } finally {
     signal?.removeEventListener('abort', onAbort);
     session.close();
@@ -88,6 +73,7 @@ function sessionStart(target: ExtractTarget, options: ExtractTarOptions): Sessio
     options: {
       whiteouts: target.whiteouts ?? 'none',
       rootEntry: target.whiteouts !== undefined,
+      ...(target.hashFiles === undefined ? {} : { hashFiles: target.hashFiles }),
       ...(target.noOverwriteDirNonDir === undefined
         ? {}
         : { noOverwriteDirNonDir: target.noOverwriteDirNonDir }),

@@ -3,6 +3,7 @@ export { detectCompression } from './compress/detect.ts';
 export { compressionName, peek, plainStream } from './compress/plain-stream.ts';
 export { type CompressOptions, compressLayer } from './compress-layer.ts';
 export { type ExtractTarget, type ExtractTarOptions, extractTar } from './extract-tar.ts';
+export { fileIdentity } from './file-identity.ts';
 export { defaultLimits, type LayerLimits } from './limits.ts';
 export type { PackOptions } from './pack/tar-chunks.ts';
 export type { PackSource } from './pack/tree-items.ts';
@@ -29,3 +30,4 @@ export { defaultTarLimits, type TarHandler, type TarLimits, TarReader } from './
 export { encodeEnd, encodeHeader } from './tar/writer.ts';
 export type * from './types.ts';
 export { changes, type WriteOptions, writeLayer } from './write-layer.ts';
+export type { ExtractResult } from './worker/stream-protocol.ts';

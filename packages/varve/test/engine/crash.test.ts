@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -11,6 +11,11 @@ before(async () => {
 });
 after(() => engine[Symbol.asyncDispose]());
 
+function names(folder: string): readonly string[] {
+  const path = join(engine.folder, folder);
+  return existsSync(path) ? readdirSync(path) : [];
+}
+
 /** What is on the machine besides the records: each must be empty when there are no containers. */
 async function leftovers(): Promise<Record<string, readonly string[]>> {
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
@@ -20,10 +25,10 @@ async function leftovers(): Promise<Record<string, readonly string[]>> {
   const links = await engine.onHost('ip', '-br', 'link');
   return {
     mounts,
-    folders: readdirSync(join(engine.folder, 'root/containers')),
-    bundles: readdirSync(join(engine.folder, 'run/runtime/c')),
-    exits: readdirSync(join(engine.folder, 'run/runtime/exits')),
-    namespaces: readdirSync(join(engine.folder, 'run/netns')),
+    folders: names('root/containers'),
+    bundles: names('run/runtime/c'),
+    exits: names('run/runtime/exits'),
+    namespaces: names('run/netns'),
     devices: links.stdout.split('\n').filter((line) => line.startsWith('vv')),
   };
 }

@@ -10,11 +10,15 @@ import {
   filterFlag,
   filtersOf,
   formatFlag,
+  formatNames,
+  labelText,
   noTruncFlag,
   printList,
   quietFlag,
 } from '../output/list.ts';
+import { checkOutput } from '../output/path.ts';
 import { formatTable } from '../output/table.ts';
+import { goTime } from '../output/time.ts';
 
 function ports(list: readonly Port[]): string {
   return [
@@ -51,23 +55,29 @@ function columns(truncate: boolean, size: boolean): readonly Column<ContainerSum
       header: 'SIZE',
       field: 'Size',
       shown: size,
-      value: (row) => `${formatBytes(row.SizeRw ?? 0)} (virtual ${formatBytes(row.SizeRootFs ?? 0)})`,
+      value: (row) =>
+        formatBytes(row.SizeRw ?? 0) +
+        ((row.SizeRootFs ?? 0) > 0 ? ` (virtual ${formatBytes(row.SizeRootFs ?? 0)})` : ''),
     },
     { header: 'STATE', field: 'State', shown: false, value: (row) => row.State },
     {
       header: 'CREATED AT',
       field: 'CreatedAt',
       shown: false,
-      value: (row) => new Date(row.Created * 1000).toISOString(),
+      value: (row) => goTime(new Date(row.Created * 1000)),
     },
     {
       header: 'LABELS',
       field: 'Labels',
       shown: false,
-      value: (row) =>
-        Object.entries(row.Labels)
-          .map(([name, value]) => `${name}=${value}`)
-          .join(','),
+      value: (row) => labelText(row.Labels),
+    },
+    { header: 'PLATFORM', field: 'Platform', shown: false, value: () => null },
+    {
+      header: 'LOCAL VOLUMES',
+      field: 'LocalVolumes',
+      shown: false,
+      value: (row) => String(row.Mounts.filter((mount) => mount.Driver === 'local').length),
     },
     {
       header: 'MOUNTS',
@@ -118,7 +128,7 @@ const ps: Command = {
   run: async (context, parsed) => {
     const { flags } = parsed;
     const limit = flags.boolean('latest') ? 1 : flags.number('last');
-    const size = flags.boolean('size');
+    const size = flags.boolean('size') || formatNames(parsed, 'Size');
     const rows = await (await context.engine()).containers.list({
       all: flags.boolean('all'),
       size,
@@ -126,8 +136,13 @@ const ps: Command = {
       filters: filtersOf(parsed),
     });
     const truncate = !flags.boolean('no-trunc');
-    printList(context.terminal, parsed, columns(truncate, size), rows, (row) =>
-      truncate ? shortId(row.Id) : row.Id,
+    printList(
+      context.terminal,
+      parsed,
+      columns(truncate, flags.boolean('size')),
+      rows,
+      (row) => (truncate ? shortId(row.Id) : row.Id),
+      (row) => row.Labels,
     );
   },
 };
@@ -211,6 +226,10 @@ const exec: Command = {
     const tty = flags.boolean('tty');
     const stdin = flags.boolean('interactive');
     const detach = flags.boolean('detach');
+    if (tty && stdin && !detach && !context.terminal.stdin.isTTY) {
+      context.terminal.warn('the input device is not a TTY');
+      return 1;
+    }
     const user = flags.string('user');
     const workdir = flags.string('workdir');
     const { Id } = await engine.containers.createExec(name, {
@@ -298,7 +317,7 @@ const port: Command = {
       }
     }
     if (key !== undefined && found === 0)
-      throw new VarveError('not-found', 'NO_PORT', `no public port '${key}' published for ${name}`);
+      throw new VarveError('not-found', 'NO_PORT', `Error: No public port '${wanted}' published for ${name}`);
   },
 };
 
@@ -321,6 +340,7 @@ const exportCommand: Command = {
         'cowardly refusing to save to a terminal. Use the -o flag or redirect',
       );
     }
+    if (output !== undefined) checkOutput(output, 'failed to export container');
     const archive = await (await context.engine()).containers.export(name, { signal: context.signal });
     await pipeline(archive, output === undefined ? context.terminal.stdout : createWriteStream(output), {
       end: output !== undefined,
@@ -442,6 +462,8 @@ const update: Command = {
   examples: [{ command: 'varve update -m 256m web', does: 'A new memory limit' }],
   completes: ['container'],
   run: async (context, { flags, arguments: names }) => {
+    if (!update.flags.some((flag) => flags.given(flag.name)))
+      throw new VarveError('invalid', 'USAGE', 'you must provide one or more flags when using this command');
     const engine = await context.engine();
     const bytes = (name: string): number | undefined =>
       flags.string(name) === undefined

@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, statSync } from 'node:fs';
+import { lstatSync, mkdirSync, readlinkSync, statSync } from 'node:fs';
 import { basename, dirname, join, posix, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type Engine, EngineError, type PathStat } from '@varve/client';
@@ -34,11 +34,21 @@ async function followLinks(engine: Engine, container: string, path: string): Pro
   throw new VarveError('invalid', 'TOO_MANY_LINKS', `${path}: too many links`, { subject: path });
 }
 
-async function statIn(engine: Engine, container: string, path: string): Promise<PathStat | undefined> {
+/** Where a name in the container leads, and what is there. */
+async function destinationIn(
+  engine: Engine,
+  container: string,
+  wanted: string,
+): Promise<{ readonly path: string; readonly stat: PathStat | undefined }> {
+  let path = wanted;
   try {
-    return await engine.containers.statPath(container, await followLinks(engine, container, path));
+    const real = await followLinks(engine, container, wanted);
+    // The slash that says "a folder" stays.
+    path = real === wanted ? wanted : wanted.endsWith('/') ? `${real}/` : real;
+    return { path, stat: await engine.containers.statPath(container, path) };
   } catch (error) {
-    if (EngineError.is(error, 404) && !error.message.startsWith('No such container')) return undefined;
+    if (EngineError.is(error, 404) && !error.message.startsWith('No such container'))
+      return { path, stat: undefined };
     throw error;
   }
 }
@@ -68,20 +78,32 @@ function target(
   };
 }
 
+/** Where a name on this machine leads: a link is followed, also one to nothing, so that it stays a link. */
+function realTarget(path: string): string {
+  let current = path;
+  for (let hops = 0; hops < 8; hops++) {
+    const stat = lstatSync(current, { throwIfNoEntry: false });
+    if (!stat?.isSymbolicLink()) return current;
+    current = resolve(dirname(current), readlinkSync(current));
+  }
+  throw new VarveError('invalid', 'TOO_MANY_LINKS', `${path}: too many links`, { subject: path });
+}
+
 async function copyOut(
   context: CommandContext,
   engine: Engine,
   container: string,
   from: string,
-  to: string,
+  wanted: string,
   follow: boolean,
 ): Promise<void> {
   const source = follow ? await followLinks(engine, container, from) : from;
   const { stat, archive } = await engine.containers.getArchive(container, source, { signal: context.signal });
-  if (to === '-') {
+  if (wanted === '-') {
     await pipeline(archive, context.terminal.stdout, { end: false });
     return;
   }
+  const to = realTarget(wanted);
   const local = statSync(to, { throwIfNoEntry: false });
   const contents = /(^|\/)\.$/.test(from);
   const { folder, name } = target(
@@ -91,7 +113,14 @@ async function copyOut(
     (a, b) => join(a, b),
     (path) => dirname(path),
   );
-  mkdirSync(folder, { recursive: true });
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new VarveError(
+      'not-found',
+      'OUTPUT_PATH',
+      `invalid output path: directory "${resolve(folder)}" does not exist`,
+      { subject: folder },
+    );
+  }
   if (local === undefined && contents) mkdirSync(to, { recursive: true });
   await extractTar(
     renamed(archive, stat.name, contents && local === undefined ? basename(resolve(to)) : name),
@@ -139,20 +168,28 @@ async function copyIn(
   engine: Engine,
   from: string,
   container: string,
-  to: string,
+  wanted: string,
   flags: { readonly follow: boolean; readonly keepOwner: boolean },
 ): Promise<void> {
   const { signal } = context;
+  const { path: to, stat: there } = await destinationIn(engine, container, wanted);
   if (from === '-') {
+    if (there === undefined || !isFolder(there)) {
+      throw new VarveError(
+        'invalid',
+        'NOT_A_FOLDER',
+        `destination "${container}:${wanted}" must be a directory`,
+        { subject: wanted },
+      );
+    }
     await engine.containers.putArchive(container, to, context.terminal.stdin, { signal });
     return;
   }
   const stat = (flags.follow ? statSync : lstatSync)(from, { throwIfNoEntry: false });
   if (!stat)
-    throw new VarveError('not-found', 'NO_SUCH_FILE', `lstat ${from}: no such file or directory`, {
+    throw new VarveError('not-found', 'NO_SUCH_FILE', `lstat ${resolve(from)}: no such file or directory`, {
       subject: from,
     });
-  const there = await statIn(engine, container, to);
   const { folder, name } = target(
     to,
     { name: basename(resolve(from)), folder: stat.isDirectory(), contents: /(^|\/)\.$/.test(from) },

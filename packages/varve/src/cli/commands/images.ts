@@ -1,5 +1,5 @@
-import { createReadStream, createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { createWriteStream } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { EngineError, type ImageHistoryItem, type ImageSummary } from '@varve/client';
@@ -7,6 +7,7 @@ import { formatBytes, formatDuration, shortId, VarveError } from '../../base/ind
 import type { Command } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import { lookUpCredentials } from '../credentials.ts';
+import { errorText } from '../error-text.ts';
 import { canonicalReferenceOf, registryOf, splitTag } from '../names.ts';
 import {
   type Column,
@@ -17,7 +18,9 @@ import {
   printList,
   quietFlag,
 } from '../output/list.ts';
+import { checkOutput } from '../output/path.ts';
 import { printPruned } from '../output/pruned.ts';
+import { goTime, rfc3339 } from '../output/time.ts';
 import { showProgress } from '../output/transfer.ts';
 
 interface ImageRow {
@@ -28,7 +31,7 @@ interface ImageRow {
 }
 
 /** One row for each tag; an image without one gets `<none>`. */
-function imageRows(images: readonly ImageSummary[], digests: boolean): ImageRow[] {
+function imageRows(images: readonly ImageSummary[]): ImageRow[] {
   const none = '<none>';
   return images.flatMap((image): ImageRow[] => {
     const tags = (image.RepoTags ?? []).filter((tag) => tag !== '<none>:<none>');
@@ -48,7 +51,7 @@ function imageRows(images: readonly ImageSummary[], digests: boolean): ImageRow[
     return tags.map((name) => {
       const colon = name.lastIndexOf(':');
       const repository = name.slice(0, colon);
-      return { repository, tag: name.slice(colon + 1), digest: digests ? digestOf(repository) : '', image };
+      return { repository, tag: name.slice(colon + 1), digest: digestOf(repository), image };
     });
   });
 }
@@ -69,13 +72,25 @@ function imageColumns(truncate: boolean, digests: boolean): readonly Column<Imag
       header: 'CREATED AT',
       field: 'CreatedAt',
       shown: false,
-      value: (row) => new Date(row.image.Created * 1000).toISOString(),
+      value: (row) => goTime(new Date(row.image.Created * 1000)),
+    },
+    {
+      header: 'UNIQUE SIZE',
+      field: 'UniqueSize',
+      shown: false,
+      value: (row) => (row.image.SharedSize < 0 ? 'N/A' : formatBytes(row.image.Size - row.image.SharedSize, 4)),
+    },
+    {
+      header: 'VIRTUAL SIZE',
+      field: 'VirtualSize',
+      shown: false,
+      value: (row) => formatBytes(row.image.Size, 4),
     },
     {
       header: 'SHARED SIZE',
       field: 'SharedSize',
       shown: false,
-      value: (row) => (row.image.SharedSize < 0 ? 'N/A' : formatBytes(row.image.SharedSize)),
+      value: (row) => (row.image.SharedSize < 0 ? 'N/A' : formatBytes(row.image.SharedSize, 4)),
     },
     {
       header: 'CONTAINERS',
@@ -117,11 +132,7 @@ const images: Command = {
     const list = await (await context.engine()).images.list({ all: flags.boolean('all'), filters });
     const truncate = !flags.boolean('no-trunc');
     const id = (row: ImageRow): string => (truncate ? shortId(row.image.Id) : row.image.Id);
-    const rows = imageRows(list, digests);
-    const unique = flags.boolean('quiet')
-      ? rows.filter((row, index) => rows.findIndex((other) => other.image.Id === row.image.Id) === index)
-      : rows;
-    printList(context.terminal, parsed, imageColumns(truncate, digests), unique, id);
+    printList(context.terminal, parsed, imageColumns(truncate, digests), imageRows(list), id);
   },
 };
 
@@ -165,7 +176,7 @@ const history: Command = {
             ? 'N/A'
             : human
               ? `${formatDuration(Date.now() - row.Created * 1000)} ago`
-              : new Date(row.Created * 1000).toISOString(),
+              : rfc3339(row.Created),
       },
       {
         header: 'CREATED BY',
@@ -181,7 +192,7 @@ const history: Command = {
         header: 'CREATED AT',
         field: 'CreatedAt',
         shown: false,
-        value: (row) => new Date(row.Created * 1000).toISOString(),
+        value: (row) => rfc3339(row.Created),
       },
     ];
     printList(context.terminal, parsed, columns, await (await context.engine()).images.history(name), id);
@@ -255,6 +266,20 @@ const push: Command = {
   },
 };
 
+/** Name and tag of a new name. @throws VarveError `invalid` in the engine's words. */
+function tagOf(target: string): { readonly repo: string; readonly tag: string } {
+  try {
+    return splitTag(target);
+  } catch (error) {
+    throw new VarveError(
+      'invalid',
+      'REFERENCE_INVALID',
+      `Error parsing reference: ${JSON.stringify(target)} is not a valid repository/tag: ${errorText(error)}`,
+      { subject: target, cause: error },
+    );
+  }
+}
+
 const tag: Command = {
   path: ['tag'],
   aliases: [['image', 'tag']],
@@ -266,7 +291,7 @@ const tag: Command = {
   examples: [{ command: 'varve tag app 127.0.0.1:5000/app:1', does: 'A name that can be pushed' }],
   completes: ['image'],
   run: async (context, { arguments: [name = '', target = ''] }) =>
-    (await context.engine()).images.tag(name, splitTag(target)),
+    (await context.engine()).images.tag(name, tagOf(target)),
 };
 
 const rmi: Command = {
@@ -300,14 +325,18 @@ const rmi: Command = {
         }
       } catch (error) {
         if (!EngineError.is(error) || error.status === 0) throw error;
-        if (flags.boolean('force') && error.status === 404) continue;
-        context.terminal.warn(`Error response from daemon: ${error.message}`);
-        failed = 1;
+        context.terminal.warn(errorText(error));
+        if (!(flags.boolean('force') && error.status === 404)) failed = 1;
       }
     }
     return failed;
   },
 };
+
+/** A file to be read; one that is not there fails before anything is asked of the engine. */
+async function openFile(path: string): Promise<Readable> {
+  return (await open(path)).createReadStream({ highWaterMark: 1 << 20 });
+}
 
 /** Writes a stream to a file beside its final name, so that a failed save leaves nothing. */
 async function writeArchive(archive: Readable, output: string): Promise<void> {
@@ -339,6 +368,7 @@ const save: Command = {
         'cowardly refusing to save to a terminal. Use the -o flag or redirect',
       );
     }
+    if (output !== undefined) checkOutput(output, 'failed to save image');
     const archive = await (await context.engine()).images.save(names, { signal: context.signal });
     if (output === undefined) await pipeline(archive, context.terminal.stdout, { end: false });
     else await writeArchive(archive, output);
@@ -362,7 +392,7 @@ const load: Command = {
     if (input === undefined && context.terminal.stdin.isTTY) {
       throw new VarveError('invalid', 'USAGE', 'requested load from stdin, but stdin is empty');
     }
-    const archive = input === undefined ? context.terminal.stdin : createReadStream(input);
+    const archive = input === undefined ? context.terminal.stdin : await openFile(input);
     await showProgress(
       context.terminal,
       (await context.engine()).images.load(archive, { quiet: true, signal: context.signal }),
@@ -394,7 +424,7 @@ const importCommand: Command = {
   completes: ['file', 'image'],
   run: async (context, { flags, arguments: [file = '', name] }) => {
     const target = name === undefined ? {} : splitTag(name);
-    const archive = file === '-' ? context.terminal.stdin : createReadStream(file);
+    const archive = file === '-' ? context.terminal.stdin : await openFile(file);
     await showProgress(
       context.terminal,
       (await context.engine()).images.import(archive, {

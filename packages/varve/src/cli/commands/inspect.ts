@@ -1,6 +1,6 @@
 import { type Engine, EngineError } from '@varve/client';
 import type { Command } from '../command.ts';
-import { printInspect } from '../output/inspect.ts';
+import { anyKind, printInspect } from '../output/inspect.ts';
 import { formatFlag } from '../output/list.ts';
 
 /** Asks each kind of object in Docker's order for the name. */
@@ -18,7 +18,7 @@ async function inspectAny(engine: Engine, name: string, size: boolean): Promise<
       if (!EngineError.is(error, 404) && !EngineError.is(error, 400)) throw error;
     }
   }
-  throw new EngineError(404, `No such object: ${name}`, 'inspect');
+  throw new EngineError(404, `No such object: ${name}`, anyKind);
 }
 
 const flags = [

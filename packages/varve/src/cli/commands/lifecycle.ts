@@ -2,15 +2,19 @@ import { EngineError } from '@varve/client';
 import { VarveError } from '../../base/index.ts';
 import { interactiveSession } from '../attach.ts';
 import type { Command, CommandContext } from '../command.ts';
-import type { Flag, ParsedArguments } from '../flags.ts';
+import { errorText } from '../error-text.ts';
+import type { Flag, FlagValues, ParsedArguments } from '../flags.ts';
 
-const time: Flag = {
-  name: 'time',
+const timeout: Flag = {
+  name: 'timeout',
   short: 't',
   type: 'number',
   value: 'int',
   description: 'Seconds to wait before killing the container',
 };
+/** The name it had before Docker 28. */
+const time: Flag = { name: 'time', type: 'number', hidden: true, description: '' };
+const seconds = (flags: FlagValues): number | undefined => flags.number('timeout') ?? flags.number('time');
 const signal: Flag = {
   name: 'signal',
   short: 's',
@@ -24,20 +28,28 @@ async function forEach(
   context: CommandContext,
   names: readonly string[],
   action: (name: string) => Promise<unknown>,
-  print = true,
+  options: {
+    readonly print?: boolean;
+    readonly missingIsFine?: boolean;
+    /** Said at the end of the names that failed. */
+    readonly summary?: string;
+  } = {},
 ): Promise<number> {
-  let failed = 0;
+  const failed: string[] = [];
   for (const name of names) {
     try {
       await action(name);
-      if (print) context.terminal.print(name);
+      if (options.print !== false) context.terminal.print(name);
     } catch (error) {
       if (!EngineError.is(error) || error.status === 0) throw error;
-      context.terminal.warn(`Error response from daemon: ${error.message}`);
-      failed = 1;
+      context.terminal.warn(errorText(error));
+      // What is to be gone and is not there is no failure.
+      if (!(options.missingIsFine === true && error.status === 404)) failed.push(name);
     }
   }
-  return failed;
+  if (failed.length > 0 && options.summary !== undefined)
+    context.terminal.warn(`Error: ${options.summary}: ${failed.join(', ')}`);
+  return failed.length === 0 ? 0 : 1;
 }
 
 function command(
@@ -57,7 +69,10 @@ function command(
     flags,
     examples: [{ command: `varve ${name} web`, does: example }],
     completes: ['container'],
-    run: async (context, parsed) => forEach(context, parsed.arguments, await action(context, parsed)),
+    run: async (context, parsed) =>
+      forEach(context, parsed.arguments, await action(context, parsed), {
+        missingIsFine: parsed.flags.boolean('force'),
+      }),
   };
 }
 
@@ -65,23 +80,23 @@ export const lifecycleCommands: readonly Command[] = [
   command(
     'stop',
     'Stop containers: SIGTERM, then SIGKILL',
-    [time, signal],
+    [timeout, time, signal],
     async (context, { flags }) => {
       const engine = await context.engine();
       return (name) =>
-        engine.containers.stop(name, { timeout: flags.number('time'), signalName: flags.string('signal') });
+        engine.containers.stop(name, { timeout: seconds(flags), signalName: flags.string('signal') });
     },
     'Ask it to end; kill it after ten seconds',
   ),
   command(
     'restart',
     'Restart containers',
-    [time, signal],
+    [timeout, time, signal],
     async (context, { flags }) => {
       const engine = await context.engine();
       return (name) =>
         engine.containers.restart(name, {
-          timeout: flags.number('time'),
+          timeout: seconds(flags),
           signalName: flags.string('signal'),
         });
     },
@@ -130,12 +145,7 @@ export const lifecycleCommands: readonly Command[] = [
         const engine = await context.engine();
         const options = { force: flags.boolean('force'), volumes: flags.boolean('volumes') };
         return async (name) => {
-          try {
-            await engine.containers.remove(name, options);
-          } catch (error) {
-            // `rm -f` of what is not there is done.
-            if (!(options.force && EngineError.is(error, 404))) throw error;
-          }
+          await engine.containers.remove(name, options);
         };
       },
       'Remove a stopped container',
@@ -163,7 +173,7 @@ export const lifecycleCommands: readonly Command[] = [
         async (name) => {
           context.terminal.print(String((await engine.containers.wait(name)).StatusCode));
         },
-        false,
+        { print: false },
       );
     },
   },
@@ -183,7 +193,9 @@ export const lifecycleCommands: readonly Command[] = [
     run: async (context, { flags, arguments: names }) => {
       const engine = await context.engine();
       if (!flags.boolean('attach') && !flags.boolean('interactive'))
-        return forEach(context, names, (name) => engine.containers.start(name));
+        return forEach(context, names, (name) => engine.containers.start(name), {
+          summary: 'failed to start containers',
+        });
       const [name, second] = names;
       if (name === undefined || second !== undefined)
         throw new VarveError('invalid', 'USAGE', 'you cannot start and attach multiple containers at once');
@@ -223,7 +235,7 @@ export const lifecycleCommands: readonly Command[] = [
         throw new VarveError(
           'conflict',
           'NOT_RUNNING',
-          'cannot attach to a stopped container, start it first',
+          'You cannot attach to a stopped container, start it first',
         );
       const tty = Config.Tty === true;
       const stdin = !flags.boolean('no-stdin') && Config.OpenStdin === true;
@@ -253,8 +265,17 @@ export const lifecycleCommands: readonly Command[] = [
     flags: [],
     examples: [{ command: 'varve rename web old-web', does: 'Free the name web' }],
     completes: ['container', 'none'],
-    run: async (context, { arguments: [name = '', next = ''] }) =>
-      (await context.engine()).containers.rename(name, next),
+    run: async (context, { arguments: [name = '', next = ''] }) => {
+      try {
+        await (await context.engine()).containers.rename(name, next);
+        return 0;
+      } catch (error) {
+        if (!EngineError.is(error) || error.status === 0) throw error;
+        context.terminal.warn(errorText(error));
+        context.terminal.warn(`Error: failed to rename container named ${name}`);
+        return 1;
+      }
+    },
   },
   {
     path: ['container', 'prune'],

@@ -56,6 +56,16 @@ const login: Command = {
     const { terminal } = context;
     if (flags.boolean('password-stdin') && !flags.given('username'))
       throw new VarveError('invalid', 'USAGE', 'Must provide --username with --password-stdin');
+    const asks = !flags.given('username') || !(flags.given('password') || flags.boolean('password-stdin'));
+    if (asks && !terminal.stdin.isTTY) {
+      throw new VarveError(
+        'invalid',
+        'NOT_A_TERMINAL',
+        'Error: Cannot perform an interactive login from a non TTY device',
+      );
+    }
+    if (flags.given('password'))
+      terminal.warn('WARNING! Using --password via the CLI is insecure. Use --password-stdin.');
     const username = flags.string('username') ?? (await question(terminal, 'Username: ', false));
     const password = flags.boolean('password-stdin')
       ? await readAll(terminal)
@@ -88,7 +98,8 @@ const logout: Command = {
   examples: [{ command: 'varve logout registry.example', does: 'For one registry' }],
   run: async (context, { arguments: [server = 'docker.io'] }) => {
     const known = await (await dockerConfig(context.environment)).logout(server);
-    context.terminal.print(known ? `Removing login credentials for ${server}` : `Not logged in to ${server}`);
+    context.terminal.print(`Removing login credentials for ${server}`);
+    if (!known) context.terminal.warn(`There were none in ${configPath(context.environment)}.`);
   },
 };
 

@@ -8,10 +8,12 @@ import {
   filterFlag,
   filtersOf,
   formatFlag,
+  labelText,
   noTruncFlag,
   printList,
   quietFlag,
 } from '../output/list.ts';
+import { goTimeOf } from '../output/time.ts';
 import { printPruned } from '../output/pruned.ts';
 
 /** `a=b` entries as an object; an entry without `=` gets an empty value. */
@@ -47,9 +49,15 @@ const ls: Command = {
         field: 'Labels',
         shown: false,
         value: (row) =>
-          Object.entries(row.Labels)
-            .map(([name, value]) => `${name}=${value}`)
-            .join(','),
+          labelText(row.Labels),
+      },
+      { header: 'IPV4', field: 'IPv4', shown: false, value: (row) => String(row.EnableIPv4 ?? true) },
+      { header: 'IPV6', field: 'IPv6', shown: false, value: (row) => String(row.EnableIPv6) },
+      {
+        header: 'CREATED AT',
+        field: 'CreatedAt',
+        shown: false,
+        value: (row) => goTimeOf(row.Created),
       },
     ];
     printList(
@@ -58,6 +66,7 @@ const ls: Command = {
       columns,
       await (await context.engine()).networks.list(filtersOf(parsed)),
       id,
+      (row) => row.Labels,
     );
   },
 };

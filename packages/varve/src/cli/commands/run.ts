@@ -7,8 +7,10 @@ import type { Command, CommandContext } from '../command.ts';
 import { containerFlags, containerRequest } from '../container-flags.ts';
 import { lookUpCredentials } from '../credentials.ts';
 import type { FlagValues, ParsedArguments } from '../flags.ts';
+import { errorText } from '../error-text.ts';
 import { showProgress } from '../output/transfer.ts';
 import { signalNumbers } from '../signals.ts';
+import type { Terminal } from '../terminal.ts';
 
 /** Creates the container; pulls the image first where the policy says so. @returns its id. */
 async function create(
@@ -32,6 +34,13 @@ async function create(
     ...(platform === undefined ? {} : { platform }),
   };
   const policy = flags.string('pull') ?? 'missing';
+  if (!['always', 'missing', 'never'].includes(policy)) {
+    throw new VarveError(
+      'invalid',
+      'USAGE',
+      `invalid pull option: '${policy}': must be one of "always", "missing" or "never"`,
+    );
+  }
   if (policy === 'always') await pull(context, engine, words[0] as string, flags);
   let created: Awaited<ReturnType<Engine['containers']['create']>>;
   try {
@@ -73,6 +82,12 @@ async function pull(
   await showProgress(context.terminal.onStderr(), lines, { quiet: flags.boolean('quiet') });
 }
 
+/** Reports what `run` could not do. @returns the exit code. */
+function refuse(terminal: Terminal, error: unknown, code: number): number {
+  terminal.warn(`varve: ${errorText(error)}\n\nRun 'varve run --help' for more information`);
+  return code;
+}
+
 /** Docker's exit codes for a container that could not be started (docker/cli run.go). */
 function startFailure(error: unknown): number {
   const message = error instanceof Error ? error.message : '';
@@ -108,14 +123,19 @@ async function run(context: CommandContext, parsed: ParsedArguments): Promise<nu
   const { terminal } = context;
   const { flags } = parsed;
   const engine = await context.engine();
+  if (flags.boolean('rm') && !['', 'no'].includes(flags.string('restart') ?? '')) {
+    return refuse(
+      terminal,
+      new VarveError('conflict', 'USAGE', 'conflicting options: cannot specify both --restart and --rm'),
+      125,
+    );
+  }
   let id: string;
   try {
     id = await create(context, engine, parsed);
   } catch (error) {
     if (VarveError.is(error) && error.kind === 'cancelled') throw error;
-    terminal.warn(`varve: ${error instanceof Error ? error.message : String(error)}`);
-    terminal.warn("\nRun 'varve run --help' for more information");
-    return 125;
+    return refuse(terminal, error, 125);
   }
   const detached = flags.boolean('detach');
   const remove = flags.boolean('rm');
@@ -174,8 +194,7 @@ async function run(context: CommandContext, parsed: ParsedArguments): Promise<nu
       },
     );
   } catch (error) {
-    terminal.warn(`varve: ${error instanceof Error ? error.message : String(error)}`);
-    return startFailure(error);
+    return refuse(terminal, error, startFailure(error));
   }
 }
 

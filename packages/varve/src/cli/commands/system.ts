@@ -1,4 +1,4 @@
-import type { DiskUsage } from '@varve/client';
+import type { DiskUsage, Event } from '@varve/client';
 import { formatBytes, shortId } from '../../base/index.ts';
 import type { Command } from '../command.ts';
 import { completionScripts } from '../complete.ts';
@@ -7,6 +7,7 @@ import { filtersOf, formatFlag } from '../output/list.ts';
 import { printPruned } from '../output/pruned.ts';
 import { formatTable } from '../output/table.ts';
 import { compileTemplate } from '../output/template.ts';
+import { rfc3339 } from '../output/time.ts';
 import { versionText } from '../version.ts';
 
 const version: Command = {
@@ -84,6 +85,20 @@ const info: Command = {
   },
 };
 
+/** `2026-11-21T21:11:15.658887222Z`, with the local time zone. */
+function eventTime(event: Event): string {
+  const nanoseconds = String(event.timeNano % 1_000_000_000n).padStart(9, '0');
+  return rfc3339(event.time).replace(/(?<=T[\d:]{8})/, `.${nanoseconds}`);
+}
+
+/** The event as it came: its nanoseconds are no string. */
+function eventJson(event: Event): string {
+  const text = JSON.stringify(event, (_key, value: unknown) =>
+    typeof value === 'bigint' ? `${value}n` : value,
+  );
+  return text.replace(`"timeNano":"${event.timeNano}n"`, `"timeNano":${event.timeNano}`);
+}
+
 const events: Command = {
   path: ['events'],
   aliases: [['system', 'events']],
@@ -110,15 +125,14 @@ const events: Command = {
     });
     for await (const event of stream) {
       if (template) context.terminal.print(template(event));
-      else if (format === 'json') context.terminal.print(JSON.stringify(event));
+      else if (format === 'json') context.terminal.print(eventJson(event));
       else {
         const attributes = Object.entries(event.Actor.Attributes)
           .sort(([a], [b]) => (a < b ? -1 : 1))
           .map(([name, value]) => `${name}=${value}`)
           .join(', ');
-        const time = new Date(event.time * 1000).toISOString().replace('Z', '').slice(0, 19);
         context.terminal.print(
-          `${time}.${String(event.timeNano % 1e9).padStart(9, '0')}Z ${event.Type} ${event.Action} ${event.Actor.ID}${attributes === '' ? '' : ` (${attributes})`}`,
+          `${eventTime(event)} ${event.Type} ${event.Action} ${event.Actor.ID}${attributes === '' ? '' : ` (${attributes})`}`,
         );
       }
     }

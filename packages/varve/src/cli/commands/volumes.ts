@@ -2,7 +2,7 @@ import { EngineError, type Volume } from '@varve/client';
 import type { Command } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import { printInspect } from '../output/inspect.ts';
-import { type Column, filterFlag, filtersOf, formatFlag, printList, quietFlag } from '../output/list.ts';
+import { type Column, filterFlag, filtersOf, formatFlag, labelText, printList, quietFlag } from '../output/list.ts';
 import { printPruned } from '../output/pruned.ts';
 import { keyValues } from './networks.ts';
 
@@ -15,11 +15,18 @@ const columns: readonly Column<Volume>[] = [
     header: 'LABELS',
     field: 'Labels',
     shown: false,
-    value: (row) =>
-      Object.entries(row.Labels ?? {})
-        .map(([name, value]) => `${name}=${value}`)
-        .join(','),
+    value: (row) => labelText(row.Labels),
   },
+  // What only a swarm or a reading of the disk would tell.
+  ...(
+    [
+      ['AVAILABILITY', 'Availability'],
+      ['GROUP', 'Group'],
+      ['LINKS', 'Links'],
+      ['SIZE', 'Size'],
+      ['STATUS', 'Status'],
+    ] as const
+  ).map(([header, field]) => ({ header, field, shown: false, value: () => 'N/A' })),
 ];
 
 export const volumeCommands: readonly Command[] = [
@@ -34,7 +41,7 @@ export const volumeCommands: readonly Command[] = [
     examples: [{ command: 'varve volume ls -q', does: 'Names only' }],
     run: async (context, parsed) => {
       const { Volumes } = await (await context.engine()).volumes.list(filtersOf(parsed));
-      printList(context.terminal, parsed, columns, Volumes ?? [], (row) => row.Name);
+      printList(context.terminal, parsed, columns, Volumes ?? [], (row) => row.Name, (row) => row.Labels);
     },
   },
   {

@@ -23,8 +23,8 @@ export const templateFunctions: Readonly<Record<string, TemplateFunction>> = {
   upper: (text) => String(text).toUpperCase(),
   pad: (text, before, after) => ' '.repeat(Number(before)) + String(text) + ' '.repeat(Number(after)),
   truncate: (text, length) => String(text).slice(0, Number(length)),
-  println: (...values) => `${values.map(printValue).join(' ')}\n`,
-  print: (...values) => values.map(printValue).join(''),
+  println: (...values) => `${values.map((value) => printValue(value)).join(' ')}\n`,
+  print: (...values) => values.map((value) => printValue(value)).join(''),
   printf: (format, ...values) => {
     let at = 0;
     return String(format).replace(/%(-?\d*)([sdvq%])/g, (_, size: string, verb: string) => {

@@ -2,7 +2,13 @@ import { VarveError } from '../../base/index.ts';
 
 /** A value inside an action. */
 export type Expression =
-  | { readonly kind: 'field'; readonly path: readonly string[]; readonly root: string }
+  | {
+      readonly kind: 'field';
+      readonly path: readonly string[];
+      readonly root: string;
+      /** Of a method: `.Label "name"`. */
+      readonly arguments?: readonly Expression[];
+    }
   | { readonly kind: 'literal'; readonly value: unknown }
   | { readonly kind: 'call'; readonly name: string; readonly arguments: readonly Expression[] }
   | { readonly kind: 'access'; readonly of: Expression; readonly path: readonly string[] }
@@ -34,9 +40,7 @@ type Token = {
 };
 
 function fail(message: string): VarveError {
-  return new VarveError('invalid', 'TEMPLATE_INVALID', `template parsing error: template: :1: ${message}`, {
-    hint: "a template is Go's: {{.Name}}, {{json .}}, {{range .Ports}}…{{end}}",
-  });
+  return new VarveError('invalid', 'TEMPLATE_SYNTAX', `template parsing error: template: :1: ${message}`);
 }
 
 const tokenPattern =
@@ -111,7 +115,12 @@ class ActionParser {
       while (!this.done && ![')', '|', ','].includes((this.peek() as Token).text)) list.push(this.#operand());
       return { kind: 'call', name: first.text, arguments: list };
     }
-    return this.#operand();
+    const operand = this.#operand();
+    if (operand.kind !== 'field' || operand.path.length === 0) return operand;
+    const list: Expression[] = [];
+    while (!this.done && ![')', '|', ',', ':=', '='].includes((this.peek() as Token).text))
+      list.push(this.#operand());
+    return list.length === 0 ? operand : { ...operand, arguments: list };
   }
 
   #operand(): Expression {

@@ -27,6 +27,7 @@ const cases: readonly (readonly [string, string])[] = [
   ['{{.Missing}}', '<no value>'],
   ['{{- .Name -}} !', '/web!'],
   ['{{"}}"}}', '}}'],
+  ['{{.State}} {{.Mounts}}', '{running 12} [{/a} {/b}]'],
   ['{{join (split .Name "/") "+"}}', '+web'],
 ];
 
@@ -35,10 +36,25 @@ for (const [text, expected] of cases) {
 }
 
 test('says what is wrong with a template', () => {
-  assert.throws(() => compileTemplate('{{.Name'), { code: 'TEMPLATE_INVALID', message: /unclosed action/ });
+  assert.throws(() => compileTemplate('{{.Name'), { code: 'TEMPLATE_SYNTAX', message: /unclosed action/ });
   assert.throws(() => compileTemplate('{{if .Name}}x'), {
-    code: 'TEMPLATE_INVALID',
+    code: 'TEMPLATE_SYNTAX',
     message: /unexpected EOF/,
   });
   assert.throws(() => compileTemplate('{{nope .Name}}')(value), { message: /function "nope" not defined/ });
+});
+
+test('fails at a member that a struct has not, when asked to', () => {
+  const missing = (name: string): string => `no ${name}`;
+  const render = (text: string): string => compileTemplate(text, { missing })(value);
+  assert.equal(render('{{.Labels.none}}'), '<no value>');
+  assert.equal(render('{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}'), 'none');
+  assert.throws(() => render('{{.State.Health.Status}}'), { code: 'TEMPLATE_FIELD', message: 'no Status' });
+  assert.throws(() => render('{{.Nope}}'), { code: 'TEMPLATE_FIELD', message: 'no Nope' });
+  assert.throws(() => render('{{.Name.Nope}}'), { code: 'TEMPLATE_FIELD' });
+});
+
+test('calls methods with arguments', () => {
+  const row = { Label: (name: string) => `<${name}>` };
+  assert.equal(compileTemplate('{{.Label "a b"}}{{upper (.Label "c")}}')(row), '<a b><C>');
 });

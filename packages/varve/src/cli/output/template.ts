@@ -1,7 +1,7 @@
 import { VarveError } from '../../base/index.ts';
 import { templateFunctions } from './template-functions.ts';
 import { type Expression, type Node, parseTemplate } from './template-parser.ts';
-import { isEmpty, printValue } from './template-values.ts';
+import { isEmpty, isMap, mayLack, printValue } from './template-values.ts';
 
 /** A parsed Go template, to be run on many values. */
 export interface Template {
@@ -12,42 +12,72 @@ export interface Template {
 
 type Scope = Readonly<Record<string, unknown>>;
 
-function lookUp(value: unknown, path: readonly string[]): unknown {
+/** What a template does with a member that is not there. */
+export interface TemplateOptions {
+  /** Error of a struct's missing member; without it `<no value>` is printed. */
+  readonly missing?: (name: string) => string;
+}
+
+function execution(message: string): VarveError {
+  return new VarveError('invalid', 'TEMPLATE_FIELD', message);
+}
+
+function lookUp(
+  value: unknown,
+  path: readonly string[],
+  options: TemplateOptions,
+  values: readonly unknown[] = [],
+): unknown {
   let current = value;
+  let holder: string | undefined;
   for (const name of path) {
-    if (current === null || current === undefined) return undefined;
+    if (current === undefined || current === null) {
+      if (options.missing && holder !== undefined) throw execution(options.missing(name));
+      return undefined;
+    }
     if (typeof current !== 'object') {
-      throw new VarveError(
-        'invalid',
-        'TEMPLATE_FIELD',
-        `template: :1: can't evaluate field ${name} in type ${typeof current}`,
+      throw execution(
+        `template parsing error: template: :1: executing "" at <.${path.join('.')}>: can't evaluate field ${name} in type ${typeof current}`,
       );
     }
     const record = current as Record<string, unknown>;
-    const found = Object.hasOwn(record, name)
-      ? record[name]
-      : Object.entries(record).find(([key]) => key.toLowerCase() === name.toLowerCase())?.[1];
-    current = typeof found === 'function' ? (found as () => unknown).call(current) : found;
+    const key = Object.hasOwn(record, name)
+      ? name
+      : Object.keys(record).find((other) => other.toLowerCase() === name.toLowerCase());
+    if (key === undefined && options.missing && !isMap(holder, record) && !mayLack(name))
+      throw execution(options.missing(name));
+    const found = key === undefined ? undefined : record[key];
+    current = typeof found === 'function' ? (found as TemplateMethod)(...values) : found;
+    holder = name;
   }
   return current;
 }
+
+/** A member of a row that takes arguments. */
+type TemplateMethod = (...values: readonly unknown[]) => unknown;
 
 function evaluate(
   expression: Expression,
   dot: unknown,
   scope: Scope,
+  options: TemplateOptions,
   piped?: { readonly value: unknown },
 ): unknown {
   switch (expression.kind) {
     case 'literal':
       return expression.value;
     case 'field':
-      return lookUp(expression.root === '.' ? dot : scope[expression.root], expression.path);
+      return lookUp(
+        expression.root === '.' ? dot : scope[expression.root],
+        expression.path,
+        options,
+        expression.arguments?.map((argument) => evaluate(argument, dot, scope, options)),
+      );
     case 'access':
-      return lookUp(evaluate(expression.of, dot, scope), expression.path);
+      return lookUp(evaluate(expression.of, dot, scope, options), expression.path, options);
     case 'pipe': {
       let result: { readonly value: unknown } | undefined;
-      for (const stage of expression.stages) result = { value: evaluate(stage, dot, scope, result) };
+      for (const stage of expression.stages) result = { value: evaluate(stage, dot, scope, options, result) };
       return result?.value;
     }
     case 'call': {
@@ -55,11 +85,11 @@ function evaluate(
       if (!call) {
         throw new VarveError(
           'invalid',
-          'TEMPLATE_INVALID',
+          'TEMPLATE_SYNTAX',
           `template parsing error: template: :1: function "${expression.name}" not defined`,
         );
       }
-      const values = expression.arguments.map((argument) => evaluate(argument, dot, scope));
+      const values = expression.arguments.map((argument) => evaluate(argument, dot, scope, options));
       return call(...values, ...(piped ? [piped.value] : []));
     }
     default:
@@ -67,7 +97,12 @@ function evaluate(
   }
 }
 
-function run(nodes: readonly Node[], dot: unknown, scope: Scope): string {
+/** Name of the member that an expression ends in. */
+function nameOf(expression: Expression): string | undefined {
+  return expression.kind === 'field' || expression.kind === 'access' ? expression.path.at(-1) : undefined;
+}
+
+function run(nodes: readonly Node[], dot: unknown, scope: Scope, options: TemplateOptions): string {
   let output = '';
   let names = scope;
   for (const node of nodes) {
@@ -76,32 +111,32 @@ function run(nodes: readonly Node[], dot: unknown, scope: Scope): string {
         output += node.text;
         break;
       case 'print':
-        output += printValue(evaluate(node.value, dot, names));
+        output += printValue(evaluate(node.value, dot, names, options), nameOf(node.value));
         break;
       case 'set':
-        names = { ...names, [`$${node.name}`]: evaluate(node.value, dot, names) };
+        names = { ...names, [`$${node.name}`]: evaluate(node.value, dot, names, options) };
         break;
       case 'if':
-        output += run(isEmpty(evaluate(node.test, dot, names)) ? node.otherwise : node.then, dot, names);
+        output += run(isEmpty(evaluate(node.test, dot, names, options)) ? node.otherwise : node.then, dot, names, options);
         break;
       case 'with': {
-        const value = evaluate(node.test, dot, names);
-        output += isEmpty(value) ? run(node.otherwise, dot, names) : run(node.then, value, names);
+        const value = evaluate(node.test, dot, names, options);
+        output += isEmpty(value) ? run(node.otherwise, dot, names, options) : run(node.then, value, names, options);
         break;
       }
       case 'range': {
-        const over = evaluate(node.over, dot, names);
+        const over = evaluate(node.over, dot, names, options);
         const entries: (readonly [unknown, unknown])[] = Array.isArray(over)
           ? [...over.entries()]
           : Object.entries(over ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
-        if (entries.length === 0) output += run(node.otherwise, dot, names);
+        if (entries.length === 0) output += run(node.otherwise, dot, names, options);
         for (const [key, item] of entries) {
           const inner = {
             ...names,
             ...(node.key === undefined ? {} : { [`$${node.key}`]: key }),
             ...(node.item === undefined ? {} : { [`$${node.item}`]: item }),
           };
-          output += run(node.body, item, inner);
+          output += run(node.body, item, inner, options);
         }
         break;
       }
@@ -125,8 +160,8 @@ function topFields(nodes: readonly Node[]): string[] {
 }
 
 /** Compiles a Go template for `--format`. `\t` and `\n` written with a backslash are taken as tab and line end, as Docker does. */
-export function compileTemplate(text: string): Template {
+export function compileTemplate(text: string, options: TemplateOptions = {}): Template {
   const nodes = parseTemplate(text.replaceAll('\\t', '\t').replaceAll('\\n', '\n'));
-  const template = (value: unknown): string => run(nodes, value, { $: value });
+  const template = (value: unknown): string => run(nodes, value, { $: value }, options);
   return Object.assign(template, { fields: topFields(nodes) });
 }

@@ -1,4 +1,5 @@
-import { constants, readlinkSync, writeSync } from 'node:fs';
+import { createHash, type Hash } from 'node:crypto';
+import { constants, fstatSync, readlinkSync, writeSync } from 'node:fs';
 import { VarveError } from '../../base/index.ts';
 import {
   check,
@@ -21,6 +22,7 @@ import {
   unlinkat,
 } from '../../linux/index.ts';
 import { layerError, printable } from '../errors.ts';
+import { fileIdentity } from '../file-identity.ts';
 import { type BytePath, cleanPath, joinPath, pathBytes, splitPath } from '../names.ts';
 import { isWhiteout, setOpaque } from '../overlay-marks.ts';
 import type { TarEntry, Xattr } from '../tar/entry.ts';
@@ -43,7 +45,12 @@ export interface ExtractOptions {
   readonly owner?: Ownership;
   /** Folder inside the root under which all names go; links on the way are resolved inside the root. */
   readonly prefix?: BytePath;
+  /** Hashes files' contents as they are written; see {@link Extractor.hashes}. */
+  readonly hashFiles?: boolean;
 }
+
+/** Files whose hashes are kept; 100,000 take about 15 MB. */
+const hashLimit = 100_000;
 
 interface FolderEnd {
   readonly atime: TimeSpec;
@@ -67,6 +74,8 @@ export class Extractor implements TarHandler, Disposable {
   #fd = -1;
   #end = 0;
   #size = 0;
+  #hash: Hash | undefined;
+  readonly #hashes = new Map<string, string>();
 
   /** @param root an existing folder. */
   constructor(root: string, options: ExtractOptions) {
@@ -79,6 +88,14 @@ export class Extractor implements TarHandler, Disposable {
   /** Bytes of file content so far, hard links once. */
   get size(): number {
     return this.#size;
+  }
+
+  /**
+   * With `hashFiles`: SHA-256 of files without holes, in hex, by {@link fileIdentity}. A file written later under a
+   * freed inode overwrites what was noted of the one before.
+   */
+  get hashes(): ReadonlyMap<string, string> {
+    return this.#hashes;
   }
 
   /** Folders made without an entry of their own, parents first. */
@@ -122,6 +139,8 @@ export class Extractor implements TarHandler, Disposable {
         throw writeError(error);
       }
     }
+    if (this.#hash && position === this.#end) this.#hash.update(slice);
+    else this.#hash = undefined;
     this.#end = position + slice.length;
   }
 
@@ -129,9 +148,19 @@ export class Extractor implements TarHandler, Disposable {
     if (this.#fd < 0) return;
     if (entry.size > this.#end) check(ftruncate(this.#fd, entry.size), 'ftruncate', entry.name);
     applyToFd(this.#fd, entry, this.#owner(entry), this.#overlay);
+    if (this.#options.hashFiles === true) this.#noteHash(entry);
     close(this.#fd);
     this.#fd = -1;
     this.#size += entry.size;
+  }
+
+  #noteHash(entry: TarEntry): void {
+    const identity = fileIdentity(fstatSync(this.#fd, { bigint: true }));
+    this.#hashes.delete(identity);
+    if (this.#hash && entry.size === this.#end && this.#hashes.size < hashLimit) {
+      this.#hashes.set(identity, this.#hash.digest('hex'));
+    }
+    this.#hash = undefined;
   }
 
   /** Sets what had to wait for the end: times and default ACLs of folders, the deepest last entries first. */
@@ -202,6 +231,7 @@ export class Extractor implements TarHandler, Disposable {
           openat(folder, base, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600),
         );
         this.#end = 0;
+        if (this.#options.hashFiles === true) this.#hash = createHash('sha256');
         return;
       case 'directory':
         this.#directory(entry, folder, base, path);

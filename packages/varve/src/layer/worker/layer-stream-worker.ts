@@ -1,7 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import { toPlainError } from './protocol.ts';
 import { type Session, startSession } from './sessions.ts';
-import type { SessionReply, SessionRequest } from './stream-protocol.ts';
+import type { SessionReply, SessionRequest, StreamMessage } from './stream-protocol.ts';
 
 /** The entry file of a thread for streams. It takes one piece of one stream at a time, so many streams share it. */
 const port = parentPort;
@@ -25,7 +25,7 @@ function handle(request: SessionRequest): unknown {
   switch (request.type) {
     case 'chunk':
       session.chunk(request.data);
-      return undefined;
+      return new Uint8Array(request.data.buffer);
     case 'pull': {
       const data = session.pull();
       if (!data) close(request.id);
@@ -41,7 +41,11 @@ function handle(request: SessionRequest): unknown {
   }
 }
 
-port.on('message', (request: SessionRequest) => {
+port.on('message', (request: StreamMessage) => {
+  if (request === 'end') {
+    port.close();
+    return;
+  }
   if (request.type === 'cancel') {
     close(request.id);
     return;

@@ -1,7 +1,14 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { throwIfAborted, VarveError } from '../../base/index.ts';
-import { fromPlainError, type JobName, type JobReply, type JobRequest, type Jobs } from './protocol.ts';
+import { IdleTimer, idleThreadMs, throwIfAborted, VarveError } from '../../base/index.ts';
+import {
+  fromPlainError,
+  type JobName,
+  type JobReply,
+  type JobRequest,
+  type Jobs,
+  type PoolMessage,
+} from './protocol.ts';
 
 /** A worker's file: beside this one in the sources, beside the bundle (under the same name) when there is one. */
 export function workerFile(name: string): URL {
@@ -17,11 +24,12 @@ interface Waiting {
 interface Member {
   readonly worker: Worker;
   current: Waiting | undefined;
+  readonly idle: IdleTimer;
 }
 
 /**
  * Threads that run whole jobs, one each at a time, as many as the machine has cores (a layer's work is one thread's). They
- * start when needed, stay for the next job, and keep the process alive only while they work.
+ * start when needed, stay a while for the next job, and keep the process alive only while they work.
  */
 export class WorkerPool {
   readonly #limit: number;
@@ -73,6 +81,7 @@ export class WorkerPool {
       if (!free) return;
       const next = this.#queue.shift() as Waiting;
       free.current = next;
+      free.idle.stop();
       free.worker.ref();
       free.worker.postMessage(next.request);
     }
@@ -86,11 +95,13 @@ export class WorkerPool {
       // Descriptors of `linux` calls are not Node's to count.
       trackUnmanagedFds: false,
     });
-    const member: Member = { worker, current: undefined };
+    const idle = new IdleTimer(idleThreadMs, () => this.#end(member));
+    const member: Member = { worker, current: undefined, idle };
     worker.on('message', (reply: JobReply) => {
       const done = member.current;
       member.current = undefined;
       worker.unref();
+      idle.start();
       if ('error' in reply) done?.reject(fromPlainError(reply.error));
       else done?.resolve(reply.result as never);
       this.#dispatch();
@@ -101,10 +112,19 @@ export class WorkerPool {
     return member;
   }
 
+  /** Lets a thread without work go; it ends by itself, so that what it holds is freed in order. */
+  #end(member: Member): void {
+    const at = this.#members.indexOf(member);
+    if (at < 0 || member.current) return;
+    this.#members.splice(at, 1);
+    member.worker.postMessage('end' satisfies PoolMessage);
+  }
+
   /** A thread that died (out of memory, say) fails its job; the next job starts another. */
   #lost(member: Member, cause: unknown): void {
     const at = this.#members.indexOf(member);
     if (at >= 0) this.#members.splice(at, 1);
+    member.idle.stop();
     const failed = member.current;
     member.current = undefined;
     failed?.reject(

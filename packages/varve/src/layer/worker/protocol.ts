@@ -61,6 +61,9 @@ export interface JobRequest {
   readonly stop: SharedArrayBuffer;
 }
 
+/** To a thread of the pool: a job, or word that there will be no more. */
+export type PoolMessage = JobRequest | 'end';
+
 export type JobReply =
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: PlainError };

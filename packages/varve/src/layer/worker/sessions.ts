@@ -6,7 +6,7 @@ import { type PackTotals, tarChunks } from '../pack/tar-chunks.ts';
 import { treeItems } from '../pack/tree-items.ts';
 import { TarReader } from '../tar/reader.ts';
 import { fastGzip } from './fast.ts';
-import type { SessionStart } from './stream-protocol.ts';
+import type { ExtractResult, SessionStart } from './stream-protocol.ts';
 
 /** One stream's state in the thread. */
 export interface Session {
@@ -66,12 +66,13 @@ class ExtractSession implements Session {
     });
   }
 
-  end(): { readonly size: number; readonly entries: number } {
+  end(): ExtractResult {
     if (!this.#inflater) this.#inflate(this.#head, this.#open());
     this.#inflater?.finish();
     this.#reader.finish();
     this.#extractor.finish();
-    return { size: this.#extractor.size, entries: this.#reader.entries };
+    const { size, hashes } = this.#extractor;
+    return { size, entries: this.#reader.entries, hashes };
   }
 
   pull(): undefined {

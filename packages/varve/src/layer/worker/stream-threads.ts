@@ -1,8 +1,8 @@
 import { Worker } from 'node:worker_threads';
-import { VarveError } from '../../base/index.ts';
+import { IdleTimer, idleThreadMs, VarveError } from '../../base/index.ts';
 import { workerFile } from './pool.ts';
 import { fromPlainError } from './protocol.ts';
-import type { SessionReply, SessionRequest, SessionStart } from './stream-protocol.ts';
+import type { SessionReply, SessionRequest, SessionStart, StreamMessage } from './stream-protocol.ts';
 
 interface Waiting {
   readonly resolve: (value: unknown) => void;
@@ -16,8 +16,15 @@ class Thread {
   readonly worker: Worker;
   /** Replies still to come, by session, in order. */
   readonly waiting = new Map<number, Waiting[]>();
+  readonly #idle = new IdleTimer(idleThreadMs, () => {
+    this.#onGone(this);
+    this.worker.postMessage('end' satisfies StreamMessage);
+  });
+  readonly #onGone: (thread: Thread) => void;
 
-  constructor(onLost: (thread: Thread) => void) {
+  /** @param onGone called when it takes no more sessions: it was idle for long, or died. */
+  constructor(onGone: (thread: Thread) => void) {
+    this.#onGone = onGone;
     this.worker = new Worker(workerFile('layer-stream-worker'), {
       name: 'varve-layer-stream',
       execArgv: [],
@@ -29,7 +36,8 @@ class Thread {
       else waiting?.resolve(reply.value);
     });
     const lost = (cause?: unknown): void => {
-      onLost(this);
+      this.#idle.stop();
+      onGone(this);
       const error = new VarveError('internal', 'WORKER_LOST', 'the thread working on an archive ended', {
         cause,
       });
@@ -38,12 +46,30 @@ class Thread {
     this.worker.on('error', lost);
     this.worker.on('exit', () => lost());
   }
+
+  open(id: number): void {
+    this.#idle.stop();
+    if (this.waiting.size === 0) this.worker.ref();
+    this.waiting.set(id, []);
+  }
+
+  close(id: number): Waiting[] {
+    const queue = this.waiting.get(id) ?? [];
+    this.waiting.delete(id);
+    if (this.waiting.size === 0) {
+      this.worker.unref();
+      this.#idle.start();
+    }
+    return queue;
+  }
 }
 
 let threads: Thread[] = [];
 let lastId = 0;
 
 function pickThread(): Thread {
+  const free = threads.find((thread) => thread.waiting.size === 0);
+  if (free) return free;
   if (threads.length < threadCount) {
     const thread = new Thread((gone) => {
       threads = threads.filter((other) => other !== gone);
@@ -62,17 +88,17 @@ export class StreamSession {
 
   constructor() {
     this.#thread = pickThread();
-    if (this.#thread.waiting.size === 0) this.#thread.worker.ref();
-    this.#thread.waiting.set(this.#id, []);
+    this.#thread.open(this.#id);
   }
 
   start(start: SessionStart): Promise<unknown> {
     return this.#ask({ id: this.#id, type: 'start', start });
   }
 
-  /** Gives bytes away: their memory is the thread's afterwards. */
-  chunk(data: Uint8Array<ArrayBuffer>): Promise<unknown> {
-    return this.#ask({ id: this.#id, type: 'chunk', data }, [data.buffer]);
+  /** Gives bytes away with all their memory. @returns that memory, when the thread has done with it and it still takes part. */
+  async chunk(data: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const memory = await this.#ask({ id: this.#id, type: 'chunk', data }, [data.buffer]);
+    return memory as Uint8Array<ArrayBuffer> | undefined;
   }
 
   end(): Promise<unknown> {
@@ -89,12 +115,9 @@ export class StreamSession {
     if (!this.#open) return;
     this.#open = false;
     this.#thread.worker.postMessage({ id: this.#id, type: 'cancel' } satisfies SessionRequest);
-    const queue = this.#thread.waiting.get(this.#id) ?? [];
-    this.#thread.waiting.delete(this.#id);
-    for (const { reject } of queue) {
+    for (const { reject } of this.#thread.close(this.#id)) {
       reject(new VarveError('cancelled', 'CANCELLED', 'the operation was cancelled'));
     }
-    if (this.#thread.waiting.size === 0) this.#thread.worker.unref();
   }
 
   #ask(request: SessionRequest, transfer: ArrayBuffer[] = []): Promise<unknown> {

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
-import { VarveError } from '../../base/index.ts';
+import { IdleTimer, idleThreadMs, VarveError } from '../../base/index.ts';
 import type { Usage } from '../types.ts';
-import type { Job, JobReply } from './storage-worker.ts';
+import type { Job, JobReply, StorageMessage } from './storage-worker.ts';
 
 // The bundle keeps workers beside itself under the same name.
 const entry = new URL(
@@ -15,21 +15,26 @@ interface Waiter {
 }
 
 /**
- * One thread that does jobs in order, started with the first and kept. It holds the process alive only while it has
+ * One thread that does jobs in order, started when needed and kept for a while. It holds the process alive only while it has
  * something to do.
  */
 class Lane {
   readonly #waiters = new Map<number, Waiter>();
   #worker: Worker | undefined;
   #next = 0;
+  readonly #idle = new IdleTimer(idleThreadMs, () => {
+    this.#worker?.postMessage('end' satisfies StorageMessage);
+    this.#worker = undefined;
+  });
 
   async run(job: Job): Promise<JobReply> {
     const worker = this.#start();
+    this.#idle.stop();
     const id = this.#next++;
     return await new Promise<JobReply>((resolve, reject) => {
       this.#waiters.set(id, { resolve, reject });
       worker.ref();
-      worker.postMessage({ id, job });
+      worker.postMessage({ id, job } satisfies StorageMessage);
     });
   }
 
@@ -39,9 +44,14 @@ class Lane {
     worker.on('message', ({ id, reply }: { id: number; reply: JobReply }) => {
       this.#waiters.get(id)?.resolve(reply);
       this.#waiters.delete(id);
-      if (this.#waiters.size === 0) worker.unref();
+      if (this.#waiters.size > 0) return;
+      worker.unref();
+      this.#idle.start();
     });
     const fail = (error: unknown): void => {
+      // One that was let go ends later; another may have taken its place.
+      if (this.#worker !== worker) return;
+      this.#idle.stop();
       this.#worker = undefined;
       for (const waiter of this.#waiters.values()) waiter.reject(error);
       this.#waiters.clear();

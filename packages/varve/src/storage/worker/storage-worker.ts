@@ -13,6 +13,9 @@ export type Job =
   | { readonly type: 'whiteouts'; readonly path: string }
   | { readonly type: 'copy'; readonly from: string; readonly to: string };
 
+/** To the thread: a job, or word that there will be no more. */
+export type StorageMessage = { readonly id: number; readonly job: Job } | 'end';
+
 export interface JobReply {
   readonly usage?: Usage;
   readonly whiteouts?: readonly string[];
@@ -34,7 +37,12 @@ function perform(job: Job): JobReply {
   }
 }
 
-parentPort?.on('message', ({ id, job }: { id: number; job: Job }) => {
+parentPort?.on('message', (message: StorageMessage) => {
+  if (message === 'end') {
+    parentPort?.close();
+    return;
+  }
+  const { id, job } = message;
   let reply: JobReply;
   try {
     reply = perform(job);
