@@ -24,6 +24,10 @@ export type Durability =
   /** Survives the end of the engine; after a loss of power nothing runs any more, so a state that says so is moot. */
   | 'process';
 
+function intentKey(id: string): string {
+  return `making:${id}`;
+}
+
 /**
  * The containers: all in memory, each record also in the database, written before the engine acts on it.
  * Look-ups follow Docker: full id, then name, then a unique id prefix.
@@ -99,9 +103,39 @@ export class ContainerStore {
   /** Records a new container. */
   add(record: ContainerRecord, durability: Durability = 'power'): Container {
     const container = new Container(record);
-    this.#write(record, durability);
+    this.#commit(() => {
+      this.#write(record, durability);
+      this.#state.prepare('DELETE FROM engine_settings WHERE key = ?').run(intentKey(record.id));
+    }, durability);
     this.#keep(container);
     return container;
+  }
+
+  /**
+   * Writes down which volumes a container that has no record yet is about to make; the record ends that. An empty list
+   * takes it back.
+   */
+  intendVolumes(id: string, names: readonly string[]): void {
+    this.#commit(() => {
+      const key = intentKey(id);
+      if (names.length === 0) this.#state.prepare('DELETE FROM engine_settings WHERE key = ?').run(key);
+      else {
+        this.#state
+          .prepare('INSERT OR REPLACE INTO engine_settings (key, value) VALUES (?, ?)')
+          .run(key, JSON.stringify(names));
+      }
+    }, 'process');
+  }
+
+  /** Volumes of containers that were never finished, by the id that was to be theirs. */
+  unfinished(): { readonly id: string; readonly volumes: readonly string[] }[] {
+    return this.#state
+      .prepare("SELECT key, value FROM engine_settings WHERE key LIKE 'making:%'")
+      .all()
+      .map((row) => ({
+        id: String(row['key']).slice('making:'.length),
+        volumes: JSON.parse(String(row['value'])) as string[],
+      }));
   }
 
   /** Replaces parts of the record, in the database and then in memory. */

@@ -7,7 +7,7 @@ import { linkedContainer } from './etc-files.ts';
 import { containerFolder } from './folders.ts';
 import { completeHostConfig } from './host-config.ts';
 import { wantedMounts } from './mount-requests.ts';
-import { inheritedMounts, resolveMounts } from './mounts.ts';
+import { inheritedMounts, nameVolumes, newVolumes, resolveMounts } from './mounts.ts';
 import { parseContainerName, randomName } from './names.ts';
 import { requestedNetworks } from './network-settings.ts';
 import { parsePort, wantedPorts } from './ports.ts';
@@ -102,7 +102,7 @@ export async function createContainer(core: EngineCore, request: CreateRequest):
   for (const port of Object.keys(config.ExposedPorts ?? {})) parsePort(port);
   wantedPorts(config, host);
   const networks = requestedNetworks(core, host.NetworkMode, request.endpoints ?? {}, config);
-  const wanted = wantedMounts(config, host, inheritedMounts(core, host.VolumesFrom ?? []));
+  const wanted = nameVolumes(wantedMounts(config, host, inheritedMounts(core, host.VolumesFrom ?? [])));
   using _name = core.containers.reserve(name);
   const made: string[] = [];
   const folder = containerFolder(core, id);
@@ -110,6 +110,7 @@ export async function createContainer(core: EngineCore, request: CreateRequest):
     const top = await core.images.unpack(image);
     const size = host.StorageOpt?.['size'];
     await core.driver.prepare(id, top, size === undefined ? {} : { size: parseBytes(size) });
+    core.containers.intendVolumes(id, newVolumes(core, wanted));
     const mounts = await resolveMounts(core, wanted, made);
     mkdirSync(folder, { recursive: true, mode: 0o710 });
     const record: ContainerRecord = {
@@ -145,6 +146,7 @@ export async function createContainer(core: EngineCore, request: CreateRequest):
     rmSync(folder, { recursive: true, force: true });
     await core.driver.remove(id);
     for (const volume of made) await core.volumes.remove(volume, { force: true });
+    core.containers.intendVolumes(id, []);
     throw error;
   }
 }

@@ -7,6 +7,8 @@ export interface WantedMount {
   readonly type: 'bind' | 'volume' | 'tmpfs';
   /** Host path for a bind, volume name for a volume (absent: anonymous). */
   readonly source?: string;
+  /** Nobody named this volume: it was given a name here. */
+  readonly anonymous?: boolean;
   readonly destination: string;
   readonly readOnly: boolean;
   readonly mode: string;

@@ -55,6 +55,23 @@ function bindSource(wanted: WantedMount): string {
   return source;
 }
 
+/** Gives volumes without a name one, so that it can be written down before they exist. */
+export function nameVolumes(wanted: readonly WantedMount[]): WantedMount[] {
+  return wanted.map((mount) =>
+    mount.type === 'volume' && mount.source === undefined
+      ? { ...mount, source: randomId(), anonymous: true }
+      : mount,
+  );
+}
+
+/** Names of volumes that the mounts will make. */
+export function newVolumes(core: EngineCore, wanted: readonly WantedMount[]): string[] {
+  const known = new Set(core.volumes.list().map((volume) => volume.name));
+  return wanted.flatMap(({ type, source }) =>
+    type === 'volume' && source !== undefined && !known.has(source) ? [source] : [],
+  );
+}
+
 /**
  * Makes what the mounts need (volumes, host folders) and says where each comes from. Volumes made here for a
  * container that then fails are in `made`, for the caller to remove.
@@ -91,13 +108,12 @@ async function volumeMount(
   mount: WantedMount,
   made: string[],
 ): Promise<Pick<MountPoint, 'Type' | 'Name' | 'Source' | 'Driver' | 'anonymous' | 'copyUp'>> {
-  const known =
-    mount.source === undefined ? undefined : core.volumes.list().find((v) => v.name === mount.source);
+  const known = core.volumes.list().find((candidate) => candidate.name === mount.source);
   const volume =
     known ??
     (await core.volumes.create({
       name: mount.source ?? randomId(),
-      anonymous: mount.source === undefined,
+      anonymous: mount.anonymous ?? false,
       ...(mount.driver ? { driver: mount.driver } : {}),
       ...(mount.driverOptions ? { options: mount.driverOptions } : {}),
       ...(mount.labels ? { labels: mount.labels } : {}),
@@ -111,7 +127,7 @@ async function volumeMount(
     Name: volume.name,
     Source: volume.mountpoint,
     Driver: volume.driver,
-    ...(mount.source === undefined ? { anonymous: true } : {}),
+    ...(mount.anonymous ? { anonymous: true } : {}),
     ...(mount.noCopy ? {} : { copyUp: true }),
   };
 }

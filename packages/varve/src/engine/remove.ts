@@ -116,9 +116,10 @@ async function eraseContainer(
       throw error;
     }
   }
+  // The record goes last: should the engine end before, the next one goes on with the removal.
+  if (anonymous) await removeAnonymousVolumes(core, container);
   core.containers.delete(container);
   core.execs.removeOf(record.id);
-  if (anonymous) await removeAnonymousVolumes(core, container);
   publishContainer(core, container, 'destroy');
   container.signals.emit('removed', { exitCode: record.state.exitCode });
 }
@@ -134,10 +135,13 @@ async function removeAnonymousVolumes(core: EngineCore, container: Container): P
     if (!mount.anonymous || mount.Name === undefined) continue;
     const users = core.containers
       .list()
+      .filter((other) => other !== container)
       .filter((other) => other.record.mounts.some((candidate) => candidate.Name === mount.Name));
     if (users.length > 0) continue;
     try {
-      await core.volumes.remove(mount.Name);
+      // An engine that was killed did not tell the volume that its user is gone.
+      await core.volumes.unmount(mount.Name, container.id);
+      await core.volumes.remove(mount.Name, { force: true });
       core.events.publish('volume', 'destroy', mount.Name, { driver: mount.Driver ?? 'local' });
     } catch (error) {
       core.log('warn', 'could not remove an anonymous volume', { name: mount.Name, error: String(error) });

@@ -38,6 +38,11 @@ export async function restoreContainers(core: EngineCore): Promise<void> {
   const alive = running.map((container) => container.id);
   for (const note of await core.networks.restore(alive)) core.log('info', 'networks restored', { note });
   for (const note of await core.volumes.restore(alive)) core.log('info', 'volumes restored', { note });
+  for (const { id, volumes } of core.containers.unfinished()) {
+    for (const volume of volumes) await core.volumes.remove(volume, { force: true });
+    core.containers.intendVolumes(id, []);
+    core.log('info', 'removed the volumes of a container that was never made', { id });
+  }
   for (const { container, status } of before) {
     if (!core.containers.has(container.id) || container.running || container.removal) continue;
     const { hostConfig, state, manuallyStopped } = container.record;
