@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
 import {
   createReadStream,
   createWriteStream,
@@ -16,6 +17,7 @@ import { pipeline } from 'node:stream/promises';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { extractTar } from './extract-tar.ts';
+import { fileIdentity } from './file-identity.ts';
 import { packTree } from './pack-tree.ts';
 import { archive, file, folder, symlink } from './testing/archive.ts';
 import { describeTree, TemporaryFolder } from './testing/tree.ts';
@@ -50,9 +52,23 @@ test('extracts a stream below a path of the root, with .wh. names as they are', 
   using temporary = root('r');
   const data = gzipSync(archive(folder('d'), file('d/.wh.x', '1'), file('top', '2'), folder('./', 0o700)));
   const result = await extractTar(pieces(data), { root: temporary.join('r'), path: '/a/b' });
-  assert.deepEqual(result, { size: 2, entries: 4 });
+  assert.deepEqual(result, { size: 2, entries: 4, hashes: new Map() });
   assert.equal(readFileSync(temporary.join('r/a/b/d/.wh.x'), 'utf8'), '1');
   assert.equal(lstatSync(temporary.join('r')).mode & 0o777, 0o755, 'the root’s own entry is passed over');
+});
+
+test('hashes files on their way, as they are in the end', async () => {
+  using temporary = root('r');
+  const big = randomBytes(3_000_000);
+  // The same name twice, size and time alike: the second file may get the first one's inode.
+  const data = archive(file('f', 'first'), file('f', 'other'), file('empty', ''), file('big', big));
+  const target = { root: temporary.join('r'), hashFiles: true };
+  const { hashes } = await extractTar(pieces(data, 70_000), target);
+  for (const name of ['f', 'empty', 'big']) {
+    const path = temporary.join('r', name);
+    const expected = createHash('sha256').update(readFileSync(path)).digest('hex');
+    assert.equal(hashes.get(fileIdentity(lstatSync(path, { bigint: true }))), expected, name);
+  }
 });
 
 test('a path through a link of the container stays in the container', async () => {

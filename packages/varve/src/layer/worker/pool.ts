@@ -33,12 +33,18 @@ interface Member {
  */
 export class WorkerPool {
   readonly #limit: number;
+  readonly #idleMs: number;
   readonly #members: Member[] = [];
   readonly #queue: Waiting[] = [];
   #lastId = 0;
 
-  constructor(limit: number = Math.max(2, Math.min(8, availableParallelism()))) {
+  /** @param idleMs how long a thread without work stays. */
+  constructor(
+    limit: number = Math.max(2, Math.min(8, availableParallelism())),
+    idleMs: number = idleThreadMs,
+  ) {
     this.#limit = limit;
+    this.#idleMs = idleMs;
   }
 
   /** Runs a job. Aborting stops it at its next piece of data; it has ended when the promise rejects. */
@@ -95,7 +101,7 @@ export class WorkerPool {
       // Descriptors of `linux` calls are not Node's to count.
       trackUnmanagedFds: false,
     });
-    const idle = new IdleTimer(idleThreadMs, () => this.#end(member));
+    const idle = new IdleTimer(this.#idleMs, () => this.#end(member));
     const member: Member = { worker, current: undefined, idle };
     worker.on('message', (reply: JobReply) => {
       const done = member.current;
