@@ -197,6 +197,18 @@ test('takes every step from the cache the second time, after a restart too, with
   assert.equal(bench.runner.steps.length, runs + 1);
 });
 
+test('a base image of another id but the same content: the images are made anew once', async () => {
+  await using bench = await BuildBench.open();
+  const dockerfile = 'FROM base\nENV a=b\nRUN echo x > /x\n';
+  const before = await bench.build(dockerfile);
+  const base = await bench.addBase('base');
+  const { image, cache } = await bench.build(dockerfile);
+  assert.deepEqual(cache, [true, true]);
+  assert.notEqual(image.id, before.image.id);
+  const [env, run] = bench.builder.cacheRecords();
+  assert.deepEqual([env?.parentImage, env?.image, run?.image], [base.id, run?.parentImage, image.id]);
+});
+
 test('says what changed when a step is not in the cache', async () => {
   await using bench = await BuildBench.open();
   const dockerfile = 'FROM base\nARG A=1\nCOPY src /src\nRUN echo $A\n';

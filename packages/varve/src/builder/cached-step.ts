@@ -59,8 +59,9 @@ async function reuse(
   expected: ExpectedChange,
 ): Promise<boolean> {
   const { images } = session.options;
+  const parent = stage.image;
   try {
-    const image = record.parentImage === stage.image ? images.get(record.image) : undefined;
+    const image = record.parentImage === parent ? images.get(record.image) : undefined;
     if (image) {
       images.layers(image);
       stage.advance(image.id, image.config);
@@ -71,7 +72,7 @@ async function reuse(
     if (isKind(error, 'data-loss') || isKind(error, 'not-found')) return false;
     throw error;
   }
-  session.cache.used(record.key, stage.image ?? record.image, record.parentImage);
+  session.cache.used(record.key, stage.image ?? record.image, parent);
   return true;
 }
 
