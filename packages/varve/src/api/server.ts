@@ -73,6 +73,7 @@ export async function createApiServer(engine: Engine, options: ApiServerOptions)
     response.setHeader('Server', `Docker/${engine.core.config.version} (linux)`);
     const { path, query } = splitUrl(request.url ?? '/');
     const { version, rest } = splitVersion(path);
+    options.log('debug', 'request', { method: request.method, url: request.url });
     try {
       if (!originAllowed(request)) {
         throw new VarveError('forbidden', 'ORIGIN', 'requests from web pages of other hosts are refused');

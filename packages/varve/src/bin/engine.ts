@@ -68,6 +68,8 @@ function ended(signal: AbortSignal): Promise<void> {
     };
     process.on('SIGTERM', end);
     process.on('SIGINT', end);
+    // dockerd reads its configuration again; here nothing can change while it runs, and a closed terminal ends nothing.
+    process.on('SIGHUP', () => undefined);
     signal.addEventListener('abort', end, { once: true });
   });
 }

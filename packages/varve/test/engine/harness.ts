@@ -14,7 +14,8 @@ import {
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-const entry = new URL('../../src/bin/varve.ts', import.meta.url).pathname;
+/** The program under test. */
+export const entry = new URL('../../src/bin/varve.ts', import.meta.url).pathname;
 const clientProgram = process.env['VARVE_TEST_DOCKER'] ?? '/usr/local/bin/docker';
 
 /** What a command printed, and how it ended. */
@@ -215,6 +216,13 @@ export class TestEngine implements AsyncDisposable {
         stdio: ['ignore', 'pipe', 'pipe'],
       }),
     );
+  }
+
+  /** Starts a program there; the caller ends it. */
+  beginOnHost(program: string, ...args: string[]): ChildProcess {
+    return spawn('nsenter', [`--net=/run/netns/${this.netns}`, program, ...args], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
   }
 
   /** Value of an inspect template. */

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { TestEngine } from './harness.ts';
+import { entry, eventually, TestEngine } from './harness.ts';
 
 let engine: TestEngine;
 before(async () => {
@@ -84,6 +84,51 @@ test('builds a Dockerfile: arguments, copy, cache, failure', async () => {
   assert.match(failed.stdout, /before/);
   assert.notEqual(failed.code, 0);
   await engine.fails(1, /unknown instruction/i, 'build', '-', '--bogus').catch(() => undefined);
+});
+
+test('push and pull carry an image to a registry and back', async () => {
+  const registry = engine.beginOnHost(
+    process.execPath,
+    entry,
+    'registry',
+    'serve',
+    '--addr=127.0.0.1:5000',
+    `--root=${join(engine.folder, 'registry')}`,
+  );
+  try {
+    await eventually(
+      'the registry',
+      async () => (await engine.onHost('curl', '-sf', 'http://127.0.0.1:5000/v2/')).code === 0,
+    );
+    const name = '127.0.0.1:5000/team/app:1';
+    const id = await engine.inspect('busybox', '{{.Id}}');
+    await engine.ok('tag', 'busybox', name);
+    const pushed = await engine.ok('push', name);
+    assert.match(pushed, /The push refers to repository \[127\.0\.0\.1:5000\/team\/app\]/);
+    const [, digest = ''] = /1: digest: (sha256:[0-9a-f]{64}) size: \d+/.exec(pushed) ?? [];
+    assert.match(await engine.ok('push', name), /Layer already exists/);
+    await engine.ok('save', '-o', join(engine.folder, 'keep.tar'), 'busybox');
+    await engine.ok('rmi', name, 'busybox');
+    await engine.ok('builder', 'prune', '-af');
+    const pulled = await engine.ok('pull', name);
+    assert.match(
+      pulled,
+      new RegExp(`1: Pulling from team/app[^]*Digest: ${digest}[^]*Downloaded newer image for ${name}`),
+    );
+    assert.equal(await engine.inspect(name, '{{.Id}}'), id);
+    assert.equal(await engine.inspect(name, '{{index .RepoDigests 0}}'), `127.0.0.1:5000/team/app@${digest}`);
+    assert.match(await engine.ok('pull', name), /Image is up to date/);
+    assert.equal(await engine.ok('run', '--rm', `127.0.0.1:5000/team/app@${digest}`, 'echo', 'ran'), 'ran');
+    await engine.fails(
+      1,
+      /manifest for 127\.0\.0\.1:5000\/team\/app:9 not found/,
+      'pull',
+      '127.0.0.1:5000/team/app:9',
+    );
+    await engine.ok('load', '-i', join(engine.folder, 'keep.tar'));
+  } finally {
+    registry.kill();
+  }
 });
 
 test('prunes what nothing uses', async () => {

@@ -216,3 +216,30 @@ test('top and stats show what runs', async () => {
   assert.match(stats['MemUsage'] ?? '', /[1-9].*\//);
   await engine.ok('rm', '-f', 'busy');
 });
+
+test('twenty containers at a time start, answer and go', async () => {
+  const results = await Promise.all(
+    Array.from({ length: 20 }, (_, index) =>
+      engine.docker(
+        'run',
+        '--rm',
+        '--name',
+        `many-${index}`,
+        'busybox',
+        'sh',
+        '-c',
+        `echo ${index}; exit ${index}`,
+      ),
+    ),
+  );
+  results.forEach((result, index) => assert.deepEqual([result.code, result.stdout], [index, `${index}\n`]));
+  assert.equal(await engine.ok('ps', '-aq'), '');
+});
+
+test('the same name again and again, and a removal that is asked for twice', async () => {
+  for (let round = 0; round < 5; round++) await engine.ok('run', '--rm', '--name', 'same', 'busybox', 'true');
+  await engine.ok('run', '-d', '--name', 'twice', 'busybox', 'sleep', '1000');
+  const codes = await Promise.all([engine.docker('rm', '-f', 'twice'), engine.docker('rm', '-f', 'twice')]);
+  assert.ok(codes.some((result) => result.code === 0));
+  assert.equal(await engine.ok('ps', '-aq'), '');
+});

@@ -1,5 +1,5 @@
 import { pipeline } from 'node:stream/promises';
-import { VarveError } from '../../base/index.ts';
+import { isKind, VarveError } from '../../base/index.ts';
 import type { TransferEvent } from '../../image/index.ts';
 import { familiarReference, parsePlatform, parseReference, withDefaultTag } from '../../oci/index.ts';
 import type { Exchange } from '../exchange.ts';
@@ -58,6 +58,16 @@ function pullReference(exchange: Exchange): string {
   return tag.includes(':') ? `${image}@${tag}` : `${image}:${tag}`;
 }
 
+/** What a reference names here now; undefined for nothing. */
+function idOf(exchange: Exchange, reference: string): string | undefined {
+  try {
+    return exchange.engine.core.images.resolve(reference).id;
+  } catch (error) {
+    if (isKind(error, 'not-found')) return undefined;
+    throw error;
+  }
+}
+
 async function pull(exchange: Exchange): Promise<void> {
   const reference = pullReference(exchange);
   const { name, tag, whole } = shown(reference);
@@ -65,16 +75,15 @@ async function pull(exchange: Exchange): Promise<void> {
   const view = new TransferView('pull');
   const { credentials, query } = exchange;
   let digest = '';
-  let unchanged = false;
+  const before = idOf(exchange, whole);
   const onEvent = (event: TransferEvent): void => {
     if (event.type === 'resolved') {
       digest = event.digest;
       stream.line({ status: `Pulling from ${name}`, id: tag });
     } else if (event.type === 'layer') for (const line of view.lines(event)) stream.line(line);
-    else if (event.type === 'done') unchanged = event.unchanged === true;
   };
   try {
-    await exchange.engine.images.pull(reference, {
+    const image = await exchange.engine.images.pull(reference, {
       signal: exchange.signal,
       onEvent,
       ...(credentials ? { credentials } : {}),
@@ -82,7 +91,7 @@ async function pull(exchange: Exchange): Promise<void> {
     });
     stream.line({ status: `Digest: ${digest}` });
     stream.line({
-      status: `Status: ${unchanged ? 'Image is up to date' : 'Downloaded newer image'} for ${whole}`,
+      status: `Status: ${image.id === before ? 'Image is up to date' : 'Downloaded newer image'} for ${whole}`,
     });
     await stream.end();
   } catch (error) {

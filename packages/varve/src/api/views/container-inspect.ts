@@ -148,7 +148,11 @@ export function containerInspect(
     GraphDriver: { Data: graphData(engine, record.id), Name: core.driver.name },
     ...(size ? { SizeRw: size.writableBytes, SizeRootFs: size.rootBytes } : {}),
     Mounts: shownMounts(record.mounts).map(mountView),
-    Config: record.config,
+    Config: {
+      ...record.config,
+      Volumes: record.config.Volumes ?? null,
+      OnBuild: record.config.OnBuild ?? null,
+    },
     NetworkSettings: networkSettings(container, version),
   };
 }
