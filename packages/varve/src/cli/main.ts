@@ -143,11 +143,7 @@ function checkArity(command: Command, count: number): void {
   else if (count < min) wrong = `requires at least ${plural(min)}`;
   else if (max !== undefined && count > max) wrong = `requires at most ${plural(max)}`;
   if (wrong === undefined) return;
-  throw new VarveError(
-    'invalid',
-    'USAGE',
-    `varve: '${name}' ${wrong}\n\n${usageOf(command)}`,
-  );
+  throw new VarveError('invalid', 'USAGE', `varve: '${name}' ${wrong}\n\n${usageOf(command)}`);
 }
 
 /** Prints an error and its hint. @returns the exit code: 125 for flags that do not parse, 130 when cancelled, else 1. */
@@ -166,10 +162,14 @@ const exitCodes: Readonly<Record<string, number>> = { FLAG: 125, TEMPLATE_SYNTAX
 /** The word that is a few letters off, if there is one: one letter in three may be wrong. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined;
-  let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
+  let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 0.5;
   for (const candidate of new Set(candidates)) {
     const distance = editDistance(word, candidate);
-    if (distance < bestDistance && distance < candidate.length) {
+    const closer =
+      distance < bestDistance ||
+      // Swapped letters are likelier than a lost one.
+      (distance === bestDistance && candidate.length === word.length && best?.length !== word.length);
+    if (closer && distance < candidate.length) {
       best = candidate;
       bestDistance = distance;
     }

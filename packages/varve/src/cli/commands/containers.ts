@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import type { ContainerSummary, Port } from '@varve/client';
-import { formatBytes, formatDuration, parseBytes, shortId, VarveError } from '../../base/index.ts';
+import { formatBytes, formatDuration, shortId, VarveError } from '../../base/index.ts';
 import { interactiveSession } from '../attach.ts';
 import type { Command } from '../command.ts';
 import {
@@ -19,6 +19,8 @@ import {
 import { checkOutput } from '../output/path.ts';
 import { formatTable } from '../output/table.ts';
 import { goTime } from '../output/time.ts';
+import { changeCommands } from './change.ts';
+import { statsCommand } from './stats.ts';
 
 function ports(list: readonly Port[]): string {
   return [
@@ -348,191 +350,6 @@ const exportCommand: Command = {
   },
 };
 
-const stats: Command = {
-  path: ['stats'],
-  aliases: [['container', 'stats']],
-  group: 'container',
-  summary: 'Show CPU, memory and I/O of containers',
-  usage: '[OPTIONS] [CONTAINER...]',
-  arity: { min: 0 },
-  flags: [
-    { name: 'no-stream', type: 'boolean', description: 'Show one reading and end' },
-    { name: 'all', short: 'a', type: 'boolean', description: 'Show stopped ones too' },
-    { name: 'no-trunc', type: 'boolean', description: "Don't shorten output" },
-  ],
-  examples: [{ command: 'varve stats --no-stream', does: 'One reading of all running containers' }],
-  completes: ['container'],
-  run: async (context, { flags, arguments: names }) => {
-    const engine = await context.engine();
-    const read = async (): Promise<readonly (readonly string[])[]> => {
-      const wanted =
-        names.length > 0
-          ? names
-          : (await engine.containers.list({ all: flags.boolean('all') })).map((row) => row.Id);
-      return Promise.all(
-        wanted.map(async (name) => {
-          for await (const sample of engine.containers.stats(name, { stream: false }))
-            return statsRow(sample as unknown as Stats);
-          return [name];
-        }),
-      );
-    };
-    const header = [
-      'CONTAINER ID',
-      'NAME',
-      'CPU %',
-      'MEM USAGE / LIMIT',
-      'MEM %',
-      'NET I/O',
-      'BLOCK I/O',
-      'PIDS',
-    ];
-    for (;;) {
-      const lines = formatTable(header, await read());
-      if (!flags.boolean('no-stream') && context.terminal.interactive)
-        context.terminal.stdout.write('\x1b[H\x1b[2J');
-      for (const line of lines) context.terminal.print(line);
-      if (flags.boolean('no-stream') || context.signal.aborted) return;
-    }
-  },
-};
-
-interface Stats {
-  readonly id: string;
-  readonly name: string;
-  readonly cpu_stats: {
-    readonly cpu_usage: { readonly total_usage: number };
-    readonly system_cpu_usage?: number;
-    readonly online_cpus?: number;
-  };
-  readonly precpu_stats: Stats['cpu_stats'];
-  readonly memory_stats: {
-    readonly usage?: number;
-    readonly limit?: number;
-    readonly stats?: Readonly<Record<string, number>>;
-  };
-  readonly networks?: Readonly<Record<string, { readonly rx_bytes: number; readonly tx_bytes: number }>>;
-  readonly blkio_stats?: {
-    readonly io_service_bytes_recursive?: readonly { readonly op: string; readonly value: number }[] | null;
-  };
-  readonly pids_stats?: { readonly current?: number };
-}
-
-function statsRow(sample: Stats): readonly string[] {
-  const cpu = sample.cpu_stats.cpu_usage.total_usage - (sample.precpu_stats.cpu_usage?.total_usage ?? 0);
-  const system = (sample.cpu_stats.system_cpu_usage ?? 0) - (sample.precpu_stats.system_cpu_usage ?? 0);
-  const percent = system > 0 && cpu > 0 ? (cpu / system) * (sample.cpu_stats.online_cpus ?? 1) * 100 : 0;
-  const cache =
-    sample.memory_stats.stats?.['total_inactive_file'] ?? sample.memory_stats.stats?.['inactive_file'] ?? 0;
-  const used = Math.max((sample.memory_stats.usage ?? 0) - cache, 0);
-  const limit = sample.memory_stats.limit ?? 0;
-  const nets = Object.values(sample.networks ?? {});
-  const io = (op: string): number =>
-    (sample.blkio_stats?.io_service_bytes_recursive ?? [])
-      .filter((entry) => entry.op.toLowerCase() === op)
-      .reduce((sum, entry) => sum + entry.value, 0);
-  return [
-    shortId(sample.id),
-    sample.name.replace(/^\//, ''),
-    `${percent.toFixed(2)}%`,
-    `${formatBytes(used)} / ${formatBytes(limit)}`,
-    `${(limit > 0 ? (used / limit) * 100 : 0).toFixed(2)}%`,
-    `${formatBytes(nets.reduce((sum, net) => sum + net.rx_bytes, 0))} / ${formatBytes(nets.reduce((sum, net) => sum + net.tx_bytes, 0))}`,
-    `${formatBytes(io('read'))} / ${formatBytes(io('write'))}`,
-    String(sample.pids_stats?.current ?? 0),
-  ];
-}
-
-const update: Command = {
-  path: ['update'],
-  aliases: [['container', 'update']],
-  group: 'container',
-  summary: 'Change limits of containers',
-  usage: '[OPTIONS] CONTAINER [CONTAINER...]',
-  arity: { min: 1 },
-  flags: [
-    { name: 'memory', short: 'm', type: 'string', value: 'bytes', description: 'Memory limit' },
-    { name: 'memory-swap', type: 'string', value: 'bytes', description: 'Memory and swap limit' },
-    { name: 'cpus', type: 'number', description: 'Number of CPUs' },
-    { name: 'cpu-shares', short: 'c', type: 'number', description: 'CPU shares' },
-    { name: 'cpuset-cpus', type: 'string', value: 'list', description: 'CPUs it may run on' },
-    { name: 'pids-limit', type: 'number', description: 'Limit of processes' },
-    { name: 'restart', type: 'string', value: 'policy', description: 'Restart policy' },
-  ],
-  examples: [{ command: 'varve update -m 256m web', does: 'A new memory limit' }],
-  completes: ['container'],
-  run: async (context, { flags, arguments: names }) => {
-    if (!update.flags.some((flag) => flags.given(flag.name)))
-      throw new VarveError('invalid', 'USAGE', 'you must provide one or more flags when using this command');
-    const engine = await context.engine();
-    const bytes = (name: string): number | undefined =>
-      flags.string(name) === undefined
-        ? undefined
-        : flags.string(name) === '-1'
-          ? -1
-          : parseBytes(flags.string(name) as string);
-    const cpus = flags.number('cpus');
-    const restart = flags.string('restart')?.split(':');
-    for (const name of names) {
-      const { Warnings } = await engine.containers.update(name, {
-        Memory: bytes('memory'),
-        MemorySwap: bytes('memory-swap'),
-        NanoCpus: cpus === undefined ? undefined : Math.round(cpus * 1e9),
-        CpuShares: flags.number('cpu-shares'),
-        CpusetCpus: flags.string('cpuset-cpus'),
-        PidsLimit: flags.number('pids-limit'),
-        ...(restart === undefined
-          ? {}
-          : { RestartPolicy: { Name: restart[0] as string, MaximumRetryCount: Number(restart[1] ?? 0) } }),
-      });
-      for (const warning of Warnings ?? []) context.terminal.warn(`WARNING: ${warning}`);
-      context.terminal.print(name);
-    }
-  },
-};
-
-const commit: Command = {
-  path: ['commit'],
-  aliases: [['container', 'commit']],
-  group: 'container',
-  summary: "Make an image of a container's changes",
-  usage: '[OPTIONS] CONTAINER [REPOSITORY[:TAG]]',
-  arity: { min: 1, max: 2 },
-  flags: [
-    { name: 'author', short: 'a', type: 'string', value: 'name', description: 'Author' },
-    {
-      name: 'change',
-      short: 'c',
-      type: 'list',
-      value: 'instruction',
-      description: 'Apply a Dockerfile instruction (CMD, ENV, …)',
-    },
-    { name: 'message', short: 'm', type: 'string', value: 'text', description: 'Message' },
-    {
-      name: 'pause',
-      short: 'p',
-      type: 'boolean',
-      default: true,
-      description: 'Freeze the container meanwhile',
-    },
-  ],
-  examples: [{ command: 'varve commit -c \'CMD ["serve"]\' web web:fixed', does: 'With another command' }],
-  completes: ['container', 'image'],
-  run: async (context, { flags, arguments: [name = '', target] }) => {
-    const { splitTag } = await import('../names.ts');
-    const { repo, tag } = target === undefined ? { repo: undefined, tag: undefined } : splitTag(target);
-    const { Id } = await (await context.engine()).containers.commit(name, {
-      repo,
-      tag,
-      comment: flags.string('message'),
-      author: flags.string('author'),
-      pause: flags.boolean('pause'),
-      changes: flags.list('change'),
-    });
-    context.terminal.print(Id);
-  },
-};
-
 export const containerCommands: readonly Command[] = [
   ps,
   logs,
@@ -541,7 +358,6 @@ export const containerCommands: readonly Command[] = [
   top,
   port,
   exportCommand,
-  stats,
-  update,
-  commit,
+  statsCommand,
+  ...changeCommands,
 ];

@@ -23,34 +23,29 @@ function place(text: string): Place {
   return { container: text.slice(0, colon), path: text.slice(colon + 1) };
 }
 
-/** Path that is no link any more; links are followed as inside the container, a chain of at most eight. */
-async function followLinks(engine: Engine, container: string, path: string): Promise<string> {
-  let current = path;
-  for (let hops = 0; hops < 8; hops++) {
-    const { mode, linkTarget } = await engine.containers.statPath(container, current);
-    if (Math.floor(mode / modeLink) % 2 === 0 || linkTarget === '') return current;
-    current = posix.resolve(posix.dirname(posix.resolve('/', current)), linkTarget);
-  }
-  throw new VarveError('invalid', 'TOO_MANY_LINKS', `${path}: too many links`, { subject: path });
-}
-
-/** Where a name in the container leads, and what is there. */
-async function destinationIn(
+/**
+ * Where a name in the container leads, and what is there: links are followed as inside the container, at most eight.
+ * @throws EngineError when the container is not there.
+ */
+async function placeIn(
   engine: Engine,
   container: string,
   wanted: string,
 ): Promise<{ readonly path: string; readonly stat: PathStat | undefined }> {
   let path = wanted;
-  try {
-    const real = await followLinks(engine, container, wanted);
-    // The slash that says "a folder" stays.
-    path = real === wanted ? wanted : wanted.endsWith('/') ? `${real}/` : real;
-    return { path, stat: await engine.containers.statPath(container, path) };
-  } catch (error) {
-    if (EngineError.is(error, 404) && !error.message.startsWith('No such container'))
-      return { path, stat: undefined };
-    throw error;
+  for (let hops = 0; hops < 8; hops++) {
+    let stat: PathStat;
+    try {
+      stat = await engine.containers.statPath(container, path);
+    } catch (error) {
+      if (EngineError.is(error, 404) && !error.message.startsWith('No such container'))
+        return { path, stat: undefined };
+      throw error;
+    }
+    if (Math.floor(stat.mode / modeLink) % 2 === 0 || stat.linkTarget === '') return { path, stat };
+    path = posix.resolve(posix.dirname(posix.resolve('/', path)), stat.linkTarget);
   }
+  throw new VarveError('invalid', 'TOO_MANY_LINKS', `${wanted}: too many links`, { subject: wanted });
 }
 
 const isFolder = (stat: PathStat): boolean => stat.mode >= modeFolder;
@@ -97,7 +92,7 @@ async function copyOut(
   wanted: string,
   follow: boolean,
 ): Promise<void> {
-  const source = follow ? await followLinks(engine, container, from) : from;
+  const source = follow ? (await placeIn(engine, container, from)).path : from;
   const { stat, archive } = await engine.containers.getArchive(container, source, { signal: context.signal });
   if (wanted === '-') {
     await pipeline(archive, context.terminal.stdout, { end: false });
@@ -172,7 +167,7 @@ async function copyIn(
   flags: { readonly follow: boolean; readonly keepOwner: boolean },
 ): Promise<void> {
   const { signal } = context;
-  const { path: to, stat: there } = await destinationIn(engine, container, wanted);
+  const { path: to, stat: there } = await placeIn(engine, container, wanted);
   if (from === '-') {
     if (there === undefined || !isFolder(there)) {
       throw new VarveError(

@@ -78,7 +78,8 @@ function imageColumns(truncate: boolean, digests: boolean): readonly Column<Imag
       header: 'UNIQUE SIZE',
       field: 'UniqueSize',
       shown: false,
-      value: (row) => (row.image.SharedSize < 0 ? 'N/A' : formatBytes(row.image.Size - row.image.SharedSize, 4)),
+      value: (row) =>
+        row.image.SharedSize < 0 ? 'N/A' : formatBytes(row.image.Size - row.image.SharedSize, 4),
     },
     {
       header: 'VIRTUAL SIZE',

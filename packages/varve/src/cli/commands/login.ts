@@ -97,9 +97,8 @@ const logout: Command = {
   flags: [],
   examples: [{ command: 'varve logout registry.example', does: 'For one registry' }],
   run: async (context, { arguments: [server = 'docker.io'] }) => {
-    const known = await (await dockerConfig(context.environment)).logout(server);
+    await (await dockerConfig(context.environment)).logout(server);
     context.terminal.print(`Removing login credentials for ${server}`);
-    if (!known) context.terminal.warn(`There were none in ${configPath(context.environment)}.`);
   },
 };
 

@@ -48,10 +48,9 @@ const ls: Command = {
         header: 'LABELS',
         field: 'Labels',
         shown: false,
-        value: (row) =>
-          labelText(row.Labels),
+        value: (row) => labelText(row.Labels),
       },
-      { header: 'IPV4', field: 'IPv4', shown: false, value: (row) => String(row.EnableIPv4 ?? true) },
+      { header: 'IPV4', field: 'IPv4', shown: false, value: (row) => String(row.EnableIPv4 !== false) },
       { header: 'IPV6', field: 'IPv6', shown: false, value: (row) => String(row.EnableIPv6) },
       {
         header: 'CREATED AT',

@@ -1,14 +1,14 @@
-import type { DiskUsage, Event } from '@varve/client';
-import { formatBytes, shortId } from '../../base/index.ts';
+import type { Event } from '@varve/client';
+import { formatBytes } from '../../base/index.ts';
 import type { Command } from '../command.ts';
 import { completionScripts } from '../complete.ts';
 import { confirm } from '../confirm.ts';
 import { filtersOf, formatFlag } from '../output/list.ts';
 import { printPruned } from '../output/pruned.ts';
-import { formatTable } from '../output/table.ts';
 import { compileTemplate } from '../output/template.ts';
 import { rfc3339 } from '../output/time.ts';
 import { versionText } from '../version.ts';
+import { diskUsageCommand } from './disk-usage.ts';
 
 const version: Command = {
   path: ['version'],
@@ -91,11 +91,15 @@ function eventTime(event: Event): string {
   return rfc3339(event.time).replace(/(?<=T[\d:]{8})/, `.${nanoseconds}`);
 }
 
+const sorted = (map: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(map).sort(([a], [b]) => (a < b ? -1 : 1)));
+
 /** The event as it came: its nanoseconds are no string. */
 function eventJson(event: Event): string {
-  const text = JSON.stringify(event, (_key, value: unknown) =>
-    typeof value === 'bigint' ? `${value}n` : value,
-  );
+  const text = JSON.stringify(event, (key, value: unknown) => {
+    if (typeof value === 'bigint') return `${value}n`;
+    return key === 'Attributes' ? sorted(value as Readonly<Record<string, string>>) : value;
+  });
   return text.replace(`"timeNano":"${event.timeNano}n"`, `"timeNano":${event.timeNano}`);
 }
 
@@ -136,113 +140,6 @@ const events: Command = {
         );
       }
     }
-  },
-};
-
-function usageRows(usage: DiskUsage): readonly (readonly string[])[] {
-  const images = usage.Images ?? [];
-  const containers = usage.Containers ?? [];
-  const volumes = usage.Volumes ?? [];
-  const cache = (usage.BuildCache ?? []) as readonly {
-    readonly Size?: number;
-    readonly InUse?: boolean;
-    readonly Shared?: boolean;
-  }[];
-  const row = (name: string, total: number, active: number, size: number, free: number): string[] => [
-    name,
-    String(total),
-    String(active),
-    formatBytes(size),
-    `${formatBytes(free)}${size > 0 ? ` (${Math.floor((free / size) * 100)}%)` : ''}`,
-  ];
-  const used = images.filter((image) => image.Containers > 0);
-  const usedSize = used.reduce((sum, image) => sum + image.Size - Math.max(image.SharedSize, 0), 0);
-  const stopped = containers.filter((container) => container.State !== 'running');
-  const sum = (list: readonly { readonly SizeRw?: number }[]): number =>
-    list.reduce((total, item) => total + (item.SizeRw ?? 0), 0);
-  const volumeSize = (list: typeof volumes): number =>
-    list.reduce((total, volume) => total + Math.max(volume.UsageData?.Size ?? 0, 0), 0);
-  const cacheSize = (list: typeof cache): number => list.reduce((total, item) => total + (item.Size ?? 0), 0);
-  return [
-    row('Images', images.length, used.length, usage.LayersSize, Math.max(usage.LayersSize - usedSize, 0)),
-    row('Containers', containers.length, containers.length - stopped.length, sum(containers), sum(stopped)),
-    row(
-      'Local Volumes',
-      volumes.length,
-      volumes.filter((volume) => (volume.UsageData?.RefCount ?? 0) > 0).length,
-      volumeSize(volumes),
-      volumeSize(volumes.filter((volume) => (volume.UsageData?.RefCount ?? 0) === 0)),
-    ),
-    row(
-      'Build Cache',
-      cache.length,
-      cache.filter((item) => item.InUse === true).length,
-      cacheSize(cache),
-      cacheSize(cache.filter((item) => item.InUse !== true && item.Shared !== true)),
-    ),
-  ];
-}
-
-const df: Command = {
-  path: ['system', 'df'],
-  group: 'system',
-  summary: 'Show disk usage',
-  usage: '[OPTIONS]',
-  arity: { min: 0, max: 0 },
-  flags: [
-    formatFlag,
-    { name: 'verbose', short: 'v', type: 'boolean', description: 'Show each image, container and volume' },
-  ],
-  examples: [{ command: 'varve system df -v', does: 'In detail' }],
-  run: async (context, { flags }) => {
-    const usage = await (await context.engine()).diskUsage();
-    if (flags.string('format') === 'json') return context.terminal.print(JSON.stringify(usage));
-    const header = ['TYPE', 'TOTAL', 'ACTIVE', 'SIZE', 'RECLAIMABLE'];
-    if (!flags.boolean('verbose')) {
-      for (const line of formatTable(header, usageRows(usage))) context.terminal.print(line);
-      return undefined;
-    }
-    const blocks: readonly (readonly [string, readonly string[], readonly (readonly string[])[]])[] = [
-      [
-        'Images space usage:',
-        ['REPOSITORY:TAG', 'IMAGE ID', 'SIZE', 'SHARED SIZE', 'UNIQUE SIZE', 'CONTAINERS'],
-        (usage.Images ?? []).map((image) => [
-          image.RepoTags?.[0] ?? '<none>',
-          shortId(image.Id),
-          formatBytes(image.Size),
-          formatBytes(Math.max(image.SharedSize, 0)),
-          formatBytes(image.Size - Math.max(image.SharedSize, 0)),
-          String(image.Containers),
-        ]),
-      ],
-      [
-        'Containers space usage:',
-        ['CONTAINER ID', 'IMAGE', 'SIZE', 'STATUS', 'NAMES'],
-        (usage.Containers ?? []).map((container) => [
-          shortId(container.Id),
-          container.Image,
-          formatBytes(container.SizeRw ?? 0),
-          container.Status,
-          container.Names.map((name) => name.slice(1)).join(','),
-        ]),
-      ],
-      [
-        'Local Volumes space usage:',
-        ['VOLUME NAME', 'LINKS', 'SIZE'],
-        (usage.Volumes ?? []).map((volume) => [
-          volume.Name,
-          String(volume.UsageData?.RefCount ?? 0),
-          formatBytes(Math.max(volume.UsageData?.Size ?? 0, 0)),
-        ]),
-      ],
-    ];
-    for (const [title, columns, rows] of blocks) {
-      context.terminal.print(title);
-      context.terminal.print();
-      for (const line of formatTable(columns, rows)) context.terminal.print(line);
-      context.terminal.print();
-    }
-    return undefined;
   },
 };
 
@@ -310,4 +207,11 @@ const completion: Command = {
   },
 };
 
-export const systemCommands: readonly Command[] = [version, info, events, df, prune, completion];
+export const systemCommands: readonly Command[] = [
+  version,
+  info,
+  events,
+  diskUsageCommand,
+  prune,
+  completion,
+];

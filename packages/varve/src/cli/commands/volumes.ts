@@ -2,7 +2,15 @@ import { EngineError, type Volume } from '@varve/client';
 import type { Command } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import { printInspect } from '../output/inspect.ts';
-import { type Column, filterFlag, filtersOf, formatFlag, labelText, printList, quietFlag } from '../output/list.ts';
+import {
+  type Column,
+  filterFlag,
+  filtersOf,
+  formatFlag,
+  labelText,
+  printList,
+  quietFlag,
+} from '../output/list.ts';
 import { printPruned } from '../output/pruned.ts';
 import { keyValues } from './networks.ts';
 
@@ -41,7 +49,14 @@ export const volumeCommands: readonly Command[] = [
     examples: [{ command: 'varve volume ls -q', does: 'Names only' }],
     run: async (context, parsed) => {
       const { Volumes } = await (await context.engine()).volumes.list(filtersOf(parsed));
-      printList(context.terminal, parsed, columns, Volumes ?? [], (row) => row.Name, (row) => row.Labels);
+      printList(
+        context.terminal,
+        parsed,
+        columns,
+        Volumes ?? [],
+        (row) => row.Name,
+        (row) => row.Labels,
+      );
     },
   },
   {

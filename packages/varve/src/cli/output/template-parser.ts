@@ -1,4 +1,5 @@
 import { VarveError } from '../../base/index.ts';
+import { templateFunctions } from './template-functions.ts';
 
 /** A value inside an action. */
 export type Expression =
@@ -111,6 +112,7 @@ class ActionParser {
     if (!first) throw fail('missing value for command');
     if (first.kind === 'word' && !['true', 'false', 'nil'].includes(first.text)) {
       this.take();
+      if (!Object.hasOwn(templateFunctions, first.text)) throw fail(`function "${first.text}" not defined`);
       const list: Expression[] = [];
       while (!this.done && ![')', '|', ','].includes((this.peek() as Token).text)) list.push(this.#operand());
       return { kind: 'call', name: first.text, arguments: list };

@@ -117,11 +117,18 @@ function run(nodes: readonly Node[], dot: unknown, scope: Scope, options: Templa
         names = { ...names, [`$${node.name}`]: evaluate(node.value, dot, names, options) };
         break;
       case 'if':
-        output += run(isEmpty(evaluate(node.test, dot, names, options)) ? node.otherwise : node.then, dot, names, options);
+        output += run(
+          isEmpty(evaluate(node.test, dot, names, options)) ? node.otherwise : node.then,
+          dot,
+          names,
+          options,
+        );
         break;
       case 'with': {
         const value = evaluate(node.test, dot, names, options);
-        output += isEmpty(value) ? run(node.otherwise, dot, names, options) : run(node.then, value, names, options);
+        output += isEmpty(value)
+          ? run(node.otherwise, dot, names, options)
+          : run(node.then, value, names, options);
         break;
       }
       case 'range': {
