@@ -69,7 +69,8 @@ export class Ingests {
       if (this.#active.has(path)) continue;
       const temporary = name.startsWith(temporaryPrefix);
       const info = await stat(temporary ? path : join(path, 'data')).catch(() => undefined);
-      if (this.#active.has(path) || (info && info.mtimeMs >= (temporary ? temporariesBefore : before))) continue;
+      if (this.#active.has(path) || (info && info.mtimeMs >= (temporary ? temporariesBefore : before)))
+        continue;
       await removeQuietly(path);
       bytes += info?.size ?? 0;
     }
