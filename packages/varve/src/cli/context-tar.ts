@@ -88,10 +88,49 @@ async function* archive(files: Iterable<Found>, keepOwner: boolean): AsyncGenera
   yield encodeEnd();
 }
 
-/** The build context in a folder as a tar: owners are root's, `.dockerignore` is heeded, sockets and devices stay out. */
-export function contextTar(folder: string, dockerfile: string): Readable {
+function* fileEntries(files: ReadonlyMap<string, Buffer>): Generator<Buffer> {
+  for (const [name, bytes] of files) {
+    yield encodeHeader({
+      type: 'file',
+      name: Buffer.from(name),
+      linkName: none,
+      mode: 0o644,
+      uid: 0,
+      gid: 0,
+      userName: none,
+      groupName: none,
+      size: bytes.length,
+      mtime: { seconds: 0, nanoseconds: 0 },
+      deviceMajor: 0,
+      deviceMinor: 0,
+      xattrs: [],
+    });
+    yield bytes;
+    yield Buffer.alloc(paddingAfter(bytes.length));
+  }
+}
+
+/** A tar of files in memory. */
+export function fileTar(files: ReadonlyMap<string, Buffer>): Readable {
+  return Readable.from([...fileEntries(files), encodeEnd()], { objectMode: false });
+}
+
+/**
+ * The build context in a folder as a tar: owners are root's, `.dockerignore` is heeded, sockets and devices stay out.
+ * @param added files that stand in the tar instead of, or beside, those of the folder.
+ */
+export function contextTar(
+  folder: string,
+  dockerfile: string,
+  added: ReadonlyMap<string, Buffer> = new Map(),
+): Readable {
   const ignore = ignoreRules(folder, dockerfile);
-  return Readable.from(archive(walk(folder, '', ignore, undefined), false), { objectMode: false });
+  const all = async function* (): AsyncGenerator<Buffer> {
+    yield* fileEntries(added);
+    const found = walk(folder, '', ignore, undefined).filter(({ name }) => !added.has(name));
+    yield* archive(found, false);
+  };
+  return Readable.from(all(), { objectMode: false });
 }
 
 /**

@@ -1,11 +1,7 @@
-import { existsSync, statSync, writeFileSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
-import { Readable } from 'node:stream';
-import { parseBytes, VarveError } from '../../base/index.ts';
-import { encodeEnd, encodeHeader, paddingAfter } from '../../layer/index.ts';
+import { writeFileSync } from 'node:fs';
+import { parseBytes } from '../../base/index.ts';
 import type { Command } from '../command.ts';
 import { confirm } from '../confirm.ts';
-import { contextTar } from '../context-tar.ts';
 import { dockerConfig, lookUpCredentials } from '../credentials.ts';
 import { filtersOf } from '../output/list.ts';
 import { printPruned } from '../output/pruned.ts';
@@ -21,33 +17,6 @@ function buildArguments(
       const equals = entry.indexOf('=');
       return equals === -1 ? [entry, own[entry] ?? null] : [entry.slice(0, equals), entry.slice(equals + 1)];
     }),
-  );
-}
-
-/** A context of nothing but a Dockerfile read from stdin. */
-async function onlyDockerfile(stdin: AsyncIterable<Buffer | string>): Promise<Readable> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of stdin) chunks.push(Buffer.from(chunk));
-  const text = Buffer.concat(chunks);
-  const none = Buffer.alloc(0);
-  const header = encodeHeader({
-    type: 'file',
-    name: Buffer.from('Dockerfile'),
-    linkName: none,
-    mode: 0o644,
-    uid: 0,
-    gid: 0,
-    userName: none,
-    groupName: none,
-    size: text.length,
-    mtime: { seconds: 0, nanoseconds: 0 },
-    deviceMajor: 0,
-    deviceMinor: 0,
-    xattrs: [],
-  });
-  return Readable.from(
-    [Buffer.concat([header, text, Buffer.alloc(paddingAfter(text.length)), encodeEnd()])],
-    { objectMode: false },
   );
 }
 
@@ -108,37 +77,9 @@ const build: Command = {
   run: async (context, { flags, arguments: [path = ''] }) => {
     const { terminal } = context;
     const file = flags.string('file');
-    let dockerfile = 'Dockerfile';
-    let body: Readable;
-    if (path === '-') {
-      body = file === undefined ? await onlyDockerfile(terminal.stdin) : terminal.stdin;
-      if (file !== undefined) dockerfile = file;
-    } else {
-      const folder = resolve(path);
-      if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
-        throw new VarveError(
-          'not-found',
-          'NO_CONTEXT',
-          `unable to prepare context: path "${path}" not found`,
-          { subject: path },
-        );
-      }
-      if (file !== undefined) {
-        dockerfile = relative(
-          folder,
-          existsSync(join(folder, file)) && !file.startsWith('/') ? join(folder, file) : resolve(file),
-        );
-        if (dockerfile.startsWith('..')) {
-          throw new VarveError(
-            'invalid',
-            'USAGE',
-            `unable to prepare context: the Dockerfile (${file}) must be within the build context`,
-            { subject: file },
-          );
-        }
-      }
-      body = contextTar(folder, dockerfile);
-    }
+    // Loaded only here: archives bring half the library along.
+    const { openContext } = await import('../build-context.ts');
+    const { body, dockerfile } = await openContext(path, file, terminal.stdin);
     const bytes = (name: string): number | undefined =>
       flags.string(name) === undefined ? undefined : parseBytes(flags.string(name) as string);
     const hosts = (await dockerConfig(context.environment)).hosts();
