@@ -1,8 +1,9 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { VarveError } from '../base/index.ts';
 import { type BuildEvent, type BuildRequest, unpackContext } from '../builder/index.ts';
+import { spreadFolders } from '../linux/index.ts';
 import { deleteInBackground } from '../storage/index.ts';
 import type { EngineCore } from './core.ts';
 
@@ -19,8 +20,7 @@ export async function* buildImage(
   if (!core.build) {
     throw new VarveError('not-implemented', 'NO_BUILDER', 'this engine was started without a builder');
   }
-  const parent = contextsFolder(core.root);
-  mkdirSync(parent, { recursive: true, mode: 0o700 });
+  const parent = makeContextsFolder(core.root);
   const folder = mkdtempSync(join(parent, 'context-'));
   try {
     const { hashes } = await unpackContext(context, folder, request.signal ? { signal: request.signal } : {});
@@ -52,6 +52,19 @@ export async function pruneBuildCache(
 /** Removes contexts that a killed engine left unpacked. */
 export function removeLeftContexts(root: string): void {
   rmSync(contextsFolder(root), { recursive: true, force: true });
+}
+
+/**
+ * ext4 does not give out inodes again that were freed within some minutes, and looks at each of them for every file it
+ * makes nearby: without spreading, one build after another took a quarter of its time there.
+ */
+function makeContextsFolder(root: string): string {
+  const folder = contextsFolder(root);
+  if (mkdirSync(folder, { recursive: true, mode: 0o700 }) === undefined) return folder;
+  const fd = openSync(folder, 'r');
+  spreadFolders(fd);
+  closeSync(fd);
+  return folder;
 }
 
 function contextsFolder(root: string): string {

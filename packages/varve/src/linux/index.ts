@@ -23,6 +23,7 @@ export {
   tryLock,
   unlock,
 } from './file-data.ts';
+export { spreadFolders } from './folder-flags.ts';
 export {
   close,
   fchmod,
