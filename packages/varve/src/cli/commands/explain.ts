@@ -1,5 +1,5 @@
 import { formatBytes, shortId } from '../../base/index.ts';
-import { type PathExplanation, renderLedger, renderPath, type WasteLedger } from '../../explain/index.ts';
+import type { PathExplanation, WasteLedger } from '../../explain/index.ts';
 import type { Command } from '../command.ts';
 import type { Flag } from '../flags.ts';
 import { formatTable } from '../output/table.ts';
@@ -34,11 +34,11 @@ const explain: Command = {
   run: async (context, { flags, arguments: [name = '', path] }) => {
     const engine = await context.engine();
     const options = { signal: context.signal };
+    // Loaded only here: other commands start faster without it.
+    const { renderLedger, renderPath } = await import('../../explain/index.ts');
     if (path === undefined) {
       const ledger = await engine.images.explain<WasteLedger>(name, undefined, options);
-      context.terminal.print(
-        flags.boolean('json') ? JSON.stringify(ledger, null, 2) : renderLedger(ledger),
-      );
+      context.terminal.print(flags.boolean('json') ? JSON.stringify(ledger, null, 2) : renderLedger(ledger));
       return;
     }
     const explanation = await engine.images.explain<PathExplanation>(name, path, options);
