@@ -1,4 +1,4 @@
-import { VarveError } from '../base/index.ts';
+import { type ErrorKind, VarveError } from '../base/index.ts';
 import { type CgroupLayout, findProgram, ownCapabilities, type RunResult, run } from '../linux/index.ts';
 import { runtimeReason } from './errors.ts';
 
@@ -53,6 +53,11 @@ export function chooseRuntime(cgroups: CgroupLayout, wanted?: string): RuntimeCh
   );
 }
 
+function failureKind(reason: string): ErrorKind {
+  if (reason.includes('does not exist')) return 'not-found';
+  return /not running|already finished|no such process/i.test(reason) ? 'conflict' : 'internal';
+}
+
 /** Calls of one OCI runtime program with its state folder. */
 export class RuntimeProgram {
   readonly choice: RuntimeChoice;
@@ -78,7 +83,8 @@ export class RuntimeProgram {
 
   /**
    * Runs a command that must succeed.
-   * @throws VarveError `internal`, or `not-found` when the runtime knows no such container.
+   * @throws VarveError `not-found` when the runtime knows no such container, `conflict` when its process has ended (its
+   * exit may not be known here yet), else `internal`.
    */
   async must(
     command: string,
@@ -94,7 +100,7 @@ export class RuntimeProgram {
     if (result.code === 0) return;
     const reason = runtimeReason(result.stderr.toString());
     throw new VarveError(
-      reason.includes('does not exist') ? 'not-found' : 'internal',
+      failureKind(reason),
       'RUNTIME_FAILED',
       `${this.choice.name} ${command} failed: ${reason}`,
       { subject: id },
