@@ -2,7 +2,7 @@ import { closeSync, constants, openSync, statSync } from 'node:fs';
 import { basename, dirname, posix } from 'node:path';
 import { VarveError } from '../base/index.ts';
 import { close, errno, type FileStat, fileType, openAt2Folder, readlinkat, statAt } from './confined.ts';
-import { hostFolder } from './mounts.ts';
+import { subpathOf } from './subpaths.ts';
 import type { MountPoint } from './types.ts';
 
 /** The kernel's own limit on links that lead to links (path_resolution(7)). */
@@ -28,7 +28,12 @@ interface Branch {
 
 function branchOf(mount: MountPoint): Branch[] {
   if (mount.Type === 'tmpfs') return [];
-  const source = hostFolder(mount);
+  const subpath = subpathOf(mount);
+  if (subpath !== undefined) {
+    // The volume is the root that nothing leaves; the way to the part goes by its links, inside it.
+    return [{ destination: mount.Destination, root: mount.Source, prefix: subpath, readOnly: !mount.RW }];
+  }
+  const source = mount.Source;
   const folder = statSync(source, { throwIfNoEntry: false })?.isDirectory() ?? true;
   return [
     {

@@ -8,6 +8,7 @@ import { endHealthChecks } from './health.ts';
 import { removeStopped } from './remove.ts';
 import { restartDelay } from './restart-policy.ts';
 import { unmountSharedMemory } from './shared-memory.ts';
+import { unmountSubpaths } from './subpaths.ts';
 import { launch } from './start.ts';
 import { formatMilliseconds } from './time.ts';
 
@@ -38,6 +39,7 @@ async function releaseFiles(core: EngineCore, container: Container): Promise<voi
       await core.driver.unmount(record.id).catch(report('root file system'));
     container.rootfs = undefined;
     unmountSharedMemory(core, record);
+    unmountSubpaths(core, record.id);
     for (const mount of record.mounts) {
       if (mount.Type !== 'volume' || mount.Name === undefined) continue;
       await core.volumes.unmount(mount.Name, record.id).catch(report('volumes'));

@@ -1,10 +1,10 @@
 import { mkdirSync, statSync } from 'node:fs';
-import { join, posix } from 'node:path';
 import { randomId, VarveError } from '../base/index.ts';
 import type { RuntimeMount } from '../runtime/index.ts';
 import type { Container } from './container.ts';
 import type { EngineCore } from './core.ts';
 import type { WantedMount } from './mount-requests.ts';
+import { subpathSource } from './subpaths.ts';
 import type { ContainerRecord, MountPoint } from './types.ts';
 
 /** The mounts of other containers that `--volumes-from` asks for. @throws VarveError `invalid`. */
@@ -26,6 +26,7 @@ export function inheritedMounts(core: EngineCore, from: readonly string[]): Want
         createHostFolder: false,
         recursive: true,
         options: mount.options ?? [],
+        ...(mount.spec ? { spec: mount.spec } : {}),
       }),
     );
   });
@@ -132,23 +133,8 @@ async function volumeMount(
   };
 }
 
-/** The folder of a mount on the host; a volume's subpath stays inside it by its words (checked again when opened). */
-export function hostFolder(mount: MountPoint): string {
-  const subpath = mount.spec?.VolumeOptions?.Subpath;
-  if (!subpath) return mount.Source;
-  const clean = posix.normalize(subpath);
-  if (clean.startsWith('..') || posix.isAbsolute(clean)) {
-    throw new VarveError(
-      'invalid',
-      'INVALID_SUBPATH',
-      `subpath ${subpath} must be a relative path within the volume`,
-    );
-  }
-  return join(mount.Source, clean);
-}
-
 /** A resolved mount as the runtime wants it. */
-export function runtimeMount(mount: MountPoint): RuntimeMount {
+export function runtimeMount(core: EngineCore, record: ContainerRecord, mount: MountPoint): RuntimeMount {
   if (mount.Type === 'tmpfs') {
     return {
       type: 'tmpfs',
@@ -160,7 +146,7 @@ export function runtimeMount(mount: MountPoint): RuntimeMount {
   }
   return {
     type: 'bind',
-    source: hostFolder(mount),
+    source: subpathSource(core, record, mount) ?? mount.Source,
     destination: mount.Destination,
     readOnly: !mount.RW,
     options: [...(mount.options ?? ['rbind']), mount.Propagation || 'rprivate'],

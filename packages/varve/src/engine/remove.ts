@@ -7,6 +7,7 @@ import { checkFilters, labelsMatch } from './filters.ts';
 import { containerFolder } from './folders.ts';
 import { pruneTime } from './prune-time.ts';
 import { killAndWait } from './stop.ts';
+import { unmountSubpaths } from './subpaths.ts';
 import type { Filters } from './types.ts';
 
 export interface RemoveOptions {
@@ -127,6 +128,7 @@ async function eraseContainer(
 async function eraseFiles(core: EngineCore, container: Container): Promise<void> {
   if (container.rootfs !== undefined) await releaseResources(core, container);
   await core.driver.remove(container.id);
+  unmountSubpaths(core, container.id);
   rmSync(containerFolder(core, container.id), { recursive: true, force: true });
 }
 

@@ -9,6 +9,7 @@ import { handleExit, monitor, releaseResources, restartAfter } from './exit.ts';
 import { beginHealthChecks } from './health.ts';
 import { removeStopped } from './remove.ts';
 import { startsWithEngine } from './restart-policy.ts';
+import { unmountSubpaths } from './subpaths.ts';
 import { formatMilliseconds } from './time.ts';
 import { zeroTime } from './types.ts';
 
@@ -139,6 +140,7 @@ async function sweep(core: EngineCore, runtimeIds: ReadonlySet<string>): Promise
   for (const id of readdirSync(folder)) {
     if (core.containers.has(id)) continue;
     unmount(join(folder, id, 'shm'), { detach: true });
+    unmountSubpaths(core, id);
     rmSync(join(folder, id), { recursive: true, force: true });
   }
 }

@@ -9,6 +9,7 @@ import { mountAttributes } from './mounts.ts';
 import { removeStopped } from './remove.ts';
 import { toContainerSpec } from './runtime-spec.ts';
 import { mountSharedMemory } from './shared-memory.ts';
+import { mountSubpaths } from './subpaths.ts';
 import { now } from './time.ts';
 import type { ContainerRecord } from './types.ts';
 
@@ -76,6 +77,7 @@ export async function launch(core: EngineCore, container: Container): Promise<vo
     const rootfs = await core.driver.mount(id);
     container.rootfs = rootfs;
     await mountVolumes(core, container.record, rootfs);
+    mountSubpaths(core, container.record);
     mountSharedMemory(core, container.record);
     writeEtcFiles(core, container.record);
     const spec = toContainerSpec(core, container.record, { rootfs, network: plan.namespace });
