@@ -1,5 +1,5 @@
 import { EventQueue } from '../base/index.ts';
-import { nowNanoseconds } from './time.ts';
+import { longestTimerMs, nowNanoseconds } from './time.ts';
 
 export type EventType = 'container' | 'image' | 'volume' | 'network' | 'daemon' | 'builder';
 
@@ -75,7 +75,7 @@ export class EventBus {
     const subscriber = { query, queue };
     this.#subscribers.add(subscriber);
     const timer =
-      leftMs === undefined ? undefined : setTimeout(() => queue.end(), Math.min(leftMs, 2 ** 31 - 1));
+      leftMs === undefined ? undefined : setTimeout(() => queue.end(), Math.min(leftMs, longestTimerMs));
     const subscribers = this.#subscribers;
     const stop = (): void => {
       queue.end();

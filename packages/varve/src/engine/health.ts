@@ -4,7 +4,7 @@ import type { Healthcheck } from '../oci/index.ts';
 import type { Container } from './container.ts';
 import { type EngineCore, publishContainer } from './core.ts';
 import { processEnvironment } from './runtime-spec.ts';
-import { now } from './time.ts';
+import { longestTimerMs, now } from './time.ts';
 import type { ContainerRecord, HealthResult, HealthState } from './types.ts';
 
 /** Docker's defaults (moby daemon/health.go), milliseconds. */
@@ -60,7 +60,7 @@ async function probe(
     });
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<'late'>((resolve) => {
-      timer = setTimeout(() => resolve('late'), timeoutMs);
+      timer = setTimeout(() => resolve('late'), Math.min(timeoutMs, longestTimerMs));
     });
     const finished = (async () => {
       for await (const { data } of running.streams.output) {
@@ -104,7 +104,7 @@ function wait(ms: number, signal: AbortSignal): Promise<void> {
       signal.removeEventListener('abort', done);
       resolve();
     };
-    const timer = setTimeout(done, ms);
+    const timer = setTimeout(done, Math.min(ms, longestTimerMs));
     signal.addEventListener('abort', done, { once: true });
     if (signal.aborted) done();
   });

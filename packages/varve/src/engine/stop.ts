@@ -4,6 +4,7 @@ import { type EngineCore, publishContainer } from './core.ts';
 import { cancelRestart } from './exit.ts';
 import { parseSignal } from './signals.ts';
 import { launch } from './start.ts';
+import { longestTimerMs } from './time.ts';
 
 const sigkill = 9;
 /** Docker's default time between the stop signal and SIGKILL. */
@@ -25,7 +26,7 @@ async function ended(container: Container, milliseconds: number | undefined): Pr
   if (milliseconds === undefined) return exit;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), milliseconds);
+    timer = setTimeout(() => resolve(false), Math.min(milliseconds, longestTimerMs));
   });
   try {
     return await Promise.race([exit, late]);

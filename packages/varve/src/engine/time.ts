@@ -1,3 +1,6 @@
+/** The longest time Node’s setTimeout takes; a longer one would fire at once. */
+export const longestTimerMs = 2 ** 31 - 1;
+
 const startedMs = Date.now();
 const startedNs = process.hrtime.bigint();
 let last = 0n;
