@@ -37,12 +37,28 @@ export function requireJsonType(request: IncomingMessage): void {
   throw invalid(`unsupported Content-Type header (${type}): must be 'application/json'`);
 }
 
+/** No document of this API nests deeper than ten; readers of it recurse. */
+const depthLimit = 100;
+
+/** Whether arrays and objects nest deeper than the limit; strings are skipped. */
+function tooDeep(text: string): boolean {
+  let depth = 0;
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/gs)) {
+    if (token === '[' || token === '{') depth++;
+    else if (token === ']' || token === '}') depth--;
+    if (depth > depthLimit) return true;
+  }
+  return false;
+}
+
 /** A body as a JSON object. @throws VarveError `invalid` in Docker's words. */
 export function parseJsonObject(body: Buffer): Record<string, unknown> {
   if (body.length === 0) throw invalid('invalid JSON: got EOF while reading request body');
+  const text = body.toString('utf8');
+  if (tooDeep(text)) throw invalid('invalid JSON: exceeded max depth');
   let value: unknown;
   try {
-    value = JSON.parse(body.toString('utf8'));
+    value = JSON.parse(text);
   } catch (error) {
     throw invalid(`invalid JSON: ${error instanceof Error ? error.message : String(error)}`);
   }

@@ -14,8 +14,13 @@ function withoutNulls(value: unknown): unknown {
 
 const text = z.string().optional();
 const flag = z.boolean().optional();
-const number = z.number().optional();
 const integer = z.number().int().optional();
+/** A limit may be the most a 64-bit number holds, which is more than an exact number here. */
+const limit = z.number().refine((value) => value % 1 === 0, 'expected a whole number');
+/** Rows and columns of a terminal. */
+const terminal = z
+  .tuple([z.number().int().min(0).max(65_535), z.number().int().min(0).max(65_535)])
+  .optional();
 const texts = z.array(z.string()).optional();
 const map = z.record(z.string(), z.string()).optional();
 const set = z
@@ -32,10 +37,10 @@ const words = z
 const healthcheck = z
   .object({
     Test: texts,
-    Interval: number,
-    Timeout: number,
-    StartPeriod: number,
-    StartInterval: number,
+    Interval: integer,
+    Timeout: integer,
+    StartPeriod: integer,
+    StartInterval: integer,
     Retries: integer,
   })
   .optional();
@@ -87,7 +92,7 @@ const mount = z.object({
       DriverConfig: z.object({ Name: text, Options: map }).optional(),
     })
     .optional(),
-  TmpfsOptions: z.object({ SizeBytes: number, Mode: integer }).optional(),
+  TmpfsOptions: z.object({ SizeBytes: integer, Mode: integer }).optional(),
 });
 
 const resources = {
@@ -123,7 +128,7 @@ const hostConfig = z.object({
   VolumeDriver: text,
   VolumesFrom: texts,
   Mounts: z.array(mount).optional(),
-  ConsoleSize: z.tuple([z.number(), z.number()]).optional(),
+  ConsoleSize: terminal,
   Annotations: map,
   CapAdd: texts,
   CapDrop: texts,
@@ -162,7 +167,7 @@ const hostConfig = z.object({
   DeviceRequests: z
     .array(z.object({ Driver: text, Capabilities: z.array(z.array(z.string())).optional() }))
     .optional(),
-  Ulimits: z.array(z.object({ Name: z.string(), Soft: z.number(), Hard: z.number() })).optional(),
+  Ulimits: z.array(z.object({ Name: z.string(), Soft: limit, Hard: limit })).optional(),
   MaskedPaths: texts,
   ReadonlyPaths: texts,
 });
@@ -211,26 +216,31 @@ export function parseCreateBody(body: unknown): Pick<CreateRequest, 'config' | '
 
 /** Null means "not given", except as the value of a port or network, where the key alone says something. */
 function clean(body: unknown): unknown {
-  const cleaned = withoutNulls(body) as Record<string, Record<string, unknown> | undefined>;
+  const cleaned = withoutNulls(body) as Record<string, unknown>;
   const raw = body as {
     HostConfig?: { PortBindings?: unknown };
     NetworkingConfig?: { EndpointsConfig?: unknown };
   };
-  const ports = raw.HostConfig?.PortBindings;
-  const networks = raw.NetworkingConfig?.EndpointsConfig;
-  const keepNull = (value: unknown): unknown =>
-    typeof value === 'object' && value !== null
-      ? Object.fromEntries(
-          Object.entries(value).map(([key, inner]) => [key, inner === null ? null : withoutNulls(inner)]),
-        )
-      : undefined;
+  const inner = (key: string, field: string, value: unknown): Record<string, unknown> => {
+    const object = cleaned[key];
+    // What is no object is refused by the schema.
+    return isObject(object) && isObject(value)
+      ? { [key]: { ...object, [field]: Object.fromEntries(Object.entries(value).map(keepNull)) } }
+      : {};
+  };
   return {
     ...cleaned,
-    ...(cleaned['HostConfig']
-      ? { HostConfig: { ...cleaned['HostConfig'], PortBindings: keepNull(ports) } }
-      : {}),
-    ...(cleaned['NetworkingConfig'] ? { NetworkingConfig: { EndpointsConfig: keepNull(networks) } } : {}),
+    ...inner('HostConfig', 'PortBindings', raw.HostConfig?.PortBindings),
+    ...inner('NetworkingConfig', 'EndpointsConfig', raw.NetworkingConfig?.EndpointsConfig),
   };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function keepNull([key, value]: readonly [string, unknown]): readonly [string, unknown] {
+  return [key, value === null ? null : withoutNulls(value)];
 }
 
 const updateBody = z.object({ ...resources, RestartPolicy: restartPolicy });
@@ -251,7 +261,7 @@ const execBody = z.object({
   Env: texts,
   WorkingDir: text,
   Cmd: words,
-  ConsoleSize: z.tuple([z.number(), z.number()]).optional(),
+  ConsoleSize: terminal,
 });
 
 /** The body of `POST /containers/{id}/exec`. */
@@ -262,7 +272,7 @@ export function parseExecBody(body: unknown): ExecRequest {
 const execStartBody = z.object({
   Detach: z.boolean().default(false),
   Tty: z.boolean().default(false),
-  ConsoleSize: z.tuple([z.number(), z.number()]).optional(),
+  ConsoleSize: terminal,
 });
 
 /** The body of `POST /exec/{id}/start`. */

@@ -2,8 +2,9 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { parseBytes, randomId, VarveError } from '../base/index.ts';
 import type { LocalImage } from '../image/index.ts';
+import { checkRequest } from '../runtime/index.ts';
 import { type EngineCore, publishContainer } from './core.ts';
-import { linkedContainer } from './etc-files.ts';
+import { extraHosts, linkedContainer } from './etc-files.ts';
 import { containerFolder } from './folders.ts';
 import { completeHostConfig } from './host-config.ts';
 import { wantedMounts } from './mount-requests.ts';
@@ -12,6 +13,7 @@ import { parseContainerName, randomName } from './names.ts';
 import { requestedNetworks } from './network-settings.ts';
 import { parsePort, wantedPorts } from './ports.ts';
 import { mergeSettings } from './settings.ts';
+import { ulimitsOf } from './runtime-spec.ts';
 import { parseSignal } from './signals.ts';
 import { now } from './time.ts';
 import { type ContainerRecord, type CreateRequest, type HostConfig, zeroTime } from './types.ts';
@@ -73,7 +75,18 @@ function checkSupported(core: EngineCore, host: HostConfig): void {
       `could not select device driver "${Driver}" with capabilities: ${JSON.stringify(Capabilities ?? [])}`,
     );
   }
+  for (const option of Object.keys(host.StorageOpt ?? {})) {
+    if (option !== 'size') throw refuse('UNKNOWN_STORAGE_OPT', `unknown storage option: ${option}`);
+  }
   for (const link of host.Links ?? []) linkedContainer(core, link);
+  extraHosts(core, host.ExtraHosts ?? []);
+  checkRequest({
+    capAdd: host.CapAdd ?? [],
+    capDrop: host.CapDrop ?? [],
+    privileged: host.Privileged,
+    securityOpt: host.SecurityOpt ?? [],
+    ulimits: ulimitsOf(host),
+  });
 }
 
 /**

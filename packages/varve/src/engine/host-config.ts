@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+import { cpus } from 'node:os';
 import { VarveError } from '../base/index.ts';
 import type { HostConfig, RestartPolicyName } from './types.ts';
 
@@ -104,6 +106,8 @@ export function completeHostConfig(request: Partial<HostConfig>): HostConfig {
   }
   if (config.ShmSize < 0) throw invalid('SHM size can not be less than 0');
   checkResources(config);
+  checkNamespaces(config);
+  checkResolver(config);
   return {
     ...config,
     NetworkMode: config.NetworkMode === 'default' ? 'bridge' : config.NetworkMode,
@@ -115,26 +119,89 @@ export function completeHostConfig(request: Partial<HostConfig>): HostConfig {
   };
 }
 
-/** @throws VarveError `invalid` for limits that contradict each other. */
-export function checkResources(config: HostConfig): void {
+/** Least and most period of the CPU scheduler, microseconds; the least is that of a quota too. */
+const cpuPeriod = { least: 1000, most: 1_000_000 };
+
+function checkCpu(config: HostConfig): void {
+  if (config.NanoCpus > 0 && (config.CpuPeriod > 0 || config.CpuQuota > 0)) {
+    throw invalid('Conflicting options: Nano CPUs and CPU Period cannot both be set');
+  }
+  const cores = cpus().length;
+  if (config.NanoCpus < 0 || config.NanoCpus > cores * 1e9) {
+    throw invalid(`range of CPUs is from 0.01 to ${cores}.00, as there are only ${cores} CPUs available`);
+  }
+  if (config.CpuShares < 0) throw invalid('invalid CPU shares: must be greater than or equal to 0');
+  if (config.CpuPeriod !== 0 && (config.CpuPeriod < cpuPeriod.least || config.CpuPeriod > cpuPeriod.most)) {
+    throw invalid('CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)');
+  }
+  if (config.CpuQuota > 0 && config.CpuQuota < cpuPeriod.least) {
+    throw invalid('CPU cfs quota can not be less than 1ms (i.e. 1000)');
+  }
+  for (const [what, list] of [
+    ['cpus', config.CpusetCpus],
+    ['mems', config.CpusetMems],
+  ] as const) {
+    if (list !== '' && !/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(list)) {
+      throw invalid(`Invalid value ${list} for cpuset ${what}`);
+    }
+  }
+}
+
+function checkMemory(config: HostConfig): void {
   if (config.Memory !== 0 && config.Memory < minimumMemory) {
     throw invalid('Minimum memory limit allowed is 6MB');
   }
+  if (config.MemorySwap < -1) throw invalid(`invalid memory swap limit: ${config.MemorySwap}`);
   if (config.Memory > 0 && config.MemorySwap > 0 && config.MemorySwap < config.Memory) {
     throw invalid('Minimum memoryswap limit should be larger than memory limit, see usage');
   }
   if (config.Memory === 0 && config.MemorySwap > 0) {
     throw invalid('You should always set the Memory limit when using Memoryswap limit, see usage');
   }
+  if (config.MemoryReservation !== 0 && config.MemoryReservation < minimumMemory) {
+    throw invalid('Minimum memory reservation allowed is 6MB');
+  }
   if (config.MemoryReservation > 0 && config.Memory > 0 && config.Memory < config.MemoryReservation) {
     throw invalid('Minimum memory limit can not be less than memory reservation limit, see usage');
   }
-  if (config.NanoCpus > 0 && (config.CpuPeriod > 0 || config.CpuQuota > 0)) {
-    throw invalid('Conflicting options: Nano CPUs and CPU Period cannot both be set');
+  const swappiness = config.MemorySwappiness ?? -1;
+  if (swappiness < -1 || swappiness > 100) {
+    throw invalid(`Invalid value: ${swappiness}, valid memory swappiness range is 0-100`);
   }
-  if (config.NanoCpus < 0) throw invalid('Range of CPUs is from 0.01 to the number of processors');
-  if (config.CpuShares < 0) throw invalid('invalid CPU shares: must be greater than or equal to 0');
+}
+
+/** @throws VarveError `invalid`, in Docker's words, for limits out of range or that contradict each other. */
+export function checkResources(config: HostConfig): void {
+  checkMemory(config);
+  checkCpu(config);
   if (config.OomScoreAdj < -1000 || config.OomScoreAdj > 1000) {
     throw invalid(`Invalid value ${config.OomScoreAdj}, range for oom score adj is [-1000, 1000]`);
+  }
+}
+
+/** Modes of namespaces; one that shares another container's says which. */
+const namespaceModes = [
+  { field: 'IpcMode', name: 'IPC', modes: ['none', 'private', 'shareable', 'host'], shares: true },
+  { field: 'PidMode', name: 'PID', modes: ['host'], shares: true },
+  { field: 'UTSMode', name: 'UTS', modes: ['host'], shares: false },
+  { field: 'UsernsMode', name: 'user namespace', modes: ['host'], shares: false },
+  { field: 'CgroupnsMode', name: 'cgroup namespace', modes: ['host', 'private'], shares: false },
+] as const;
+
+/** A mode that is not known must not be taken for a weaker one. */
+function checkNamespaces(config: HostConfig): void {
+  for (const { field, name, modes, shares } of namespaceModes) {
+    const mode = config[field];
+    if (mode === '' || (modes as readonly string[]).includes(mode)) continue;
+    if (shares && /^container:./.test(mode)) continue;
+    throw invalid(`invalid ${name} mode: ${mode}`);
+  }
+}
+
+/** What becomes a line of a file in the container must be one. */
+function checkResolver(config: HostConfig): void {
+  for (const server of config.Dns) if (isIP(server) === 0) throw invalid(`invalid IP address: ${server}`);
+  for (const word of [...config.DnsSearch, ...config.DnsOptions]) {
+    if (word === '' || /[\s\0]/.test(word)) throw invalid(`invalid DNS setting: ${JSON.stringify(word)}`);
   }
 }

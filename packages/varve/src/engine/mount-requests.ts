@@ -17,7 +17,6 @@ export interface WantedMount {
   /** Make a missing host folder (`-v`, not `--mount`). */
   readonly createHostFolder: boolean;
   readonly recursive: boolean;
-  readonly subpath?: string;
   readonly driver?: string;
   readonly driverOptions?: Readonly<Record<string, string>>;
   readonly labels?: Readonly<Record<string, string>>;
@@ -27,6 +26,11 @@ export interface WantedMount {
 }
 
 const propagations = ['private', 'rprivate', 'slave', 'rslave', 'shared', 'rshared'];
+/** Options of tmpfs(5) and flags of any mount (moby mount.MergeTmpfsOptions). None may make it another kind of mount. */
+const tmpfsFlag =
+  /^(r[ow]|(no)?(exec|suid|dev|atime|diratime|relatime|strictatime|mand)|(dir|a)?sync|defaults)$/;
+const tmpfsValue =
+  /^(size|nr_blocks|nr_inodes)=\d+[kmgKMG%]?$|^mode=[0-7]{1,4}$|^[ug]id=\d+$|^mpol=[\w:=,-]+$/;
 const volumeName = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,}$/;
 
 function bad(spec: string, why: string): VarveError {
@@ -41,6 +45,7 @@ function bad(spec: string, why: string): VarveError {
 }
 
 function checkDestination(destination: string, spec: string): string {
+  if (spec.includes('\0')) throw bad(spec, 'contains NUL');
   const clean = posix.normalize(destination).replace(/(?<=.)\/$/, '');
   if (!clean.startsWith('/'))
     throw bad(spec, `invalid mount path: '${destination}' mount path must be absolute`);
@@ -97,6 +102,16 @@ export function parseBind(spec: string, volumeDriver = ''): WantedMount {
   };
 }
 
+/** Reads the options of `--tmpfs path:options`. @throws VarveError `invalid` in Docker's words. */
+function tmpfsOptions(text: string): string[] {
+  const options = text.split(',').filter((option) => option !== '');
+  for (const option of options) {
+    if (tmpfsFlag.test(option) || tmpfsValue.test(option) || propagations.includes(option)) continue;
+    throw new VarveError('invalid', 'INVALID_TMPFS', `invalid tmpfs option "${option}"`, { subject: option });
+  }
+  return options;
+}
+
 /** Reads one entry of `HostConfig.Mounts`. @throws VarveError `invalid`, `not-implemented` for types we lack. */
 export function parseMount(mount: MountRequest): WantedMount {
   const wrong = (why: string): VarveError =>
@@ -104,6 +119,7 @@ export function parseMount(mount: MountRequest): WantedMount {
   if (!mount.Target) throw wrong('field Target must not be empty');
   if (!mount.Target.startsWith('/'))
     throw wrong(`invalid mount path: '${mount.Target}' mount path must be absolute`);
+  if ([mount.Target, mount.Source ?? ''].some((path) => path.includes('\0'))) throw wrong('contains NUL');
   const destination = posix.normalize(mount.Target).replace(/(?<=.)\/$/, '');
   if (destination === '/') throw wrong("invalid specification: destination can't be '/'");
   const base = {
@@ -137,13 +153,16 @@ export function parseMount(mount: MountRequest): WantedMount {
       throw wrong(`"${mount.Source}" includes invalid characters for a local volume name`);
     }
     const options = mount.VolumeOptions;
+    const subpath = options?.Subpath;
+    if (subpath && (subpath.startsWith('/') || subpath.split('/').includes('..') || subpath.includes('\0'))) {
+      throw wrong('subpath must be a relative path within the volume');
+    }
     return {
       ...base,
       type: 'volume',
       ...(mount.Source ? { source: mount.Source } : {}),
       mode: 'z',
       noCopy: options?.NoCopy ?? false,
-      ...(options?.Subpath ? { subpath: options.Subpath } : {}),
       ...(options?.DriverConfig?.Name ? { driver: options.DriverConfig.Name } : {}),
       ...(options?.DriverConfig?.Options ? { driverOptions: options.DriverConfig.Options } : {}),
       ...(options?.Labels ? { labels: options.Labels } : {}),
@@ -152,6 +171,8 @@ export function parseMount(mount: MountRequest): WantedMount {
   if (mount.Type === 'tmpfs') {
     if (mount.Source) throw wrong('field Source must not be specified');
     const { SizeBytes, Mode } = mount.TmpfsOptions ?? {};
+    if ((SizeBytes ?? 0) < 0) throw wrong('size must not be negative');
+    if ((Mode ?? 0) < 0 || (Mode ?? 0) > 0o7777) throw wrong(`invalid mode: ${Mode}`);
     return {
       ...base,
       type: 'tmpfs',
@@ -187,7 +208,7 @@ export function wantedMounts(
         noCopy: true,
         createHostFolder: false,
         recursive: true,
-        options: options === '' ? [] : options.split(','),
+        options: tmpfsOptions(options),
       }),
     ),
   ];

@@ -1,6 +1,7 @@
 import { isKind, VarveError } from '../base/index.ts';
 import type { Endpoint, Network } from '../network/index.ts';
 import type { EngineCore } from './core.ts';
+import { checkMacAddress } from './settings.ts';
 import type { ContainerSettings, EndpointSettings } from './types.ts';
 
 const unattached: EndpointSettings = {
@@ -25,6 +26,7 @@ export function requestedEndpoint(
   const own = Object.fromEntries(
     Object.entries(request ?? {}).filter(([, value]) => value !== undefined && value !== null),
   ) as Partial<EndpointSettings>;
+  if (own.MacAddress) checkMacAddress(own.MacAddress);
   return {
     ...unattached,
     NetworkID: networkId,

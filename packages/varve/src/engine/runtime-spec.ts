@@ -6,7 +6,7 @@ import { etcMounts } from './etc-files.ts';
 import { sharedContainer } from './network-settings.ts';
 import { runtimeMount } from './mounts.ts';
 import { commandLine, defaultPath } from './settings.ts';
-import type { ContainerRecord, ResourceSettings } from './types.ts';
+import type { ContainerRecord, HostConfig, ResourceSettings } from './types.ts';
 
 /** Docker's limits as the runtime takes them: absent where none is set. */
 export function toResources(host: ResourceSettings): Resources {
@@ -82,6 +82,11 @@ function namespaces(
   };
 }
 
+/** Limits of processes as the runtime takes them. */
+export function ulimitsOf(host: HostConfig): ContainerSpec['ulimits'] {
+  return (host.Ulimits ?? []).map((limit) => ({ name: limit.Name, soft: limit.Soft, hard: limit.Hard }));
+}
+
 /** The record as the runtime wants it. @throws VarveError `conflict` for a namespace of a container that is gone. */
 export function toContainerSpec(
   core: EngineCore,
@@ -106,7 +111,11 @@ export function toContainerSpec(
     stdinOnce: config.StdinOnce,
     hostname: config.Hostname,
     ...(config.Domainname ? { domainname: config.Domainname } : {}),
-    mounts: [...etcMounts(core, record), ...joined.mounts, ...record.mounts.map(runtimeMount)].sort(byDepth),
+    mounts: [
+      ...etcMounts(core, record),
+      ...joined.mounts,
+      ...record.mounts.map((mount) => runtimeMount(core, record, mount)),
+    ].sort(byDepth),
     resources: toResources(host),
     privileged: host.Privileged,
     capAdd: host.CapAdd ?? [],
@@ -118,7 +127,7 @@ export function toContainerSpec(
       permissions: device.CgroupPermissions || 'rwm',
     })),
     sysctls: host.Sysctls ?? {},
-    ulimits: (host.Ulimits ?? []).map((limit) => ({ name: limit.Name, soft: limit.Soft, hard: limit.Hard })),
+    ulimits: ulimitsOf(host),
     ...(host.MaskedPaths ? { maskedPaths: host.MaskedPaths } : {}),
     ...(host.ReadonlyPaths ? { readonlyPaths: host.ReadonlyPaths } : {}),
     shmSize: host.ShmSize,

@@ -103,6 +103,17 @@ function checkSettings(settings: ContainerSettings): void {
   for (const argument of commandLine(settings)) {
     if (argument.includes('\0')) throw bad('invalid argument: contains NUL');
   }
+  for (const [what, text] of [
+    ['hostname', settings.Hostname],
+    ['domain name', settings.Domainname],
+    ['user', settings.User],
+    ['working directory', settings.WorkingDir],
+  ] as const) {
+    // Names become lines of /etc/hosts and the like.
+    if (/[\0\n\r]/.test(text ?? '')) throw bad(`invalid ${what}: contains control characters`);
+  }
+  const mac = settings.MacAddress;
+  if (mac !== undefined) checkMacAddress(mac);
   const check = settings.Healthcheck;
   for (const [name, least] of [
     ['Interval', 1e6],
@@ -116,6 +127,12 @@ function checkSettings(settings: ContainerSettings): void {
     }
   }
   if ((check?.Retries ?? 0) < 0) throw bad('Retries in Healthcheck cannot be negative');
+}
+
+/** @throws VarveError `invalid`. */
+export function checkMacAddress(address: string): void {
+  if (/^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i.test(address)) return;
+  throw new VarveError('invalid', 'INVALID_MAC', `invalid MAC address: ${address}`, { subject: address });
 }
 
 /** The program with its arguments: entrypoint, then command. */
