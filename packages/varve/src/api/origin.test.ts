@@ -35,4 +35,8 @@ test('a page of this very server may, a page of another host may not', async () 
 
 test('a name that resolves to this machine is no way in', async () => {
   assert.equal(await verdict({ host: 'evil.test:PORT', origin: 'http://evil.test:PORT' }), 'false');
+  // A script's GET of its own host carries no Origin.
+  assert.equal(await verdict({ host: 'evil.test:PORT', 'accept-language': 'en' }), 'false');
+  assert.equal(await verdict({ host: 'evil.test:PORT', 'user-agent': 'Mozilla/5.0' }), 'false');
+  assert.equal(await verdict({ host: 'localhost:PORT', 'accept-language': 'en' }), 'true');
 });
