@@ -34,7 +34,8 @@ function monitors(): string[] {
     try {
       if (readFileSync(`/proc/${pid}/comm`, 'utf8') !== 'conmon\n') return [];
       const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-      return [`process ${pid} ${command.slice(0, 160)}`];
+      // A zombie has none; it waits for process 1 alone.
+      return command === '' ? [] : [`process ${pid} ${command.slice(0, 160)}`];
     } catch {
       return [];
     }

@@ -253,7 +253,7 @@ test('ends a call, a stream and a taken-over connection with the signal, for its
   await assert.rejects(events.next(), /enough/);
   await assert.rejects(streaming, /enough/);
   await assert.rejects(engine.version({ signal }), /enough/);
-  const deadline = Date.now() + 5000;
+  const deadline = Date.now() + 60_000;
   while (closed.length === 0 && Date.now() < deadline) await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(closed, ['attach']);
 });

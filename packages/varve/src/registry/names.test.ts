@@ -33,7 +33,8 @@ test('refuses a hostile name in linear time', () => {
   const startedAt = performance.now();
   assert.equal(isRepositoryName(`${'a-'.repeat(127)}!`), false);
   assert.equal(isRepositoryName('a-'.repeat(500_000)), false);
-  assert.ok(performance.now() - startedAt < 200);
+  // A matcher that goes back over what it read would take hours.
+  assert.ok(performance.now() - startedAt < 10_000);
 });
 
 test('tells tags from digests', () => {

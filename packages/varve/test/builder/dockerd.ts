@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { eventually, type Result } from '../engine/harness.ts';
+import { clientProgram, eventually, type Result } from '../engine/harness.ts';
 
 /** Debian's docker.io, when this machine has it. */
 export const dockerdProgram = ['/usr/sbin/dockerd', '/usr/bin/dockerd'].find((path) => existsSync(path));
@@ -61,7 +61,7 @@ export class Dockerd implements AsyncDisposable {
 /** Runs the stock client, with the classic builder. */
 export function dockerAt(host: string, args: readonly string[]): Promise<Result> {
   const env = { PATH: '/usr/bin:/bin', HOME: '/nonexistent', DOCKER_HOST: host, DOCKER_BUILDKIT: '0' };
-  const child = spawn(process.env['VARVE_TEST_DOCKER'] ?? '/usr/local/bin/docker', args, {
+  const child = spawn(clientProgram, args, {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   copyFileSync,
+  existsSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
@@ -16,7 +17,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 /** The program under test. */
 export const entry = new URL('../../src/bin/varve.ts', import.meta.url).pathname;
-const clientProgram = process.env['VARVE_TEST_DOCKER'] ?? '/usr/local/bin/docker';
+/** The stock client, of the docker.io package if there is no other. */
+export const clientProgram =
+  process.env['VARVE_TEST_DOCKER'] ??
+  ['/usr/local/bin/docker', '/usr/bin/docker'].find((path) => existsSync(path)) ??
+  'docker';
 
 /** What a command printed, and how it ended. */
 export interface Result {
@@ -29,7 +34,7 @@ export interface Result {
 export async function eventually<T>(
   what: string,
   ask: () => Promise<T | undefined | false> | T | undefined | false,
-  deadlineMs = 15_000,
+  deadlineMs = 60_000,
 ): Promise<T> {
   const end = Date.now() + deadlineMs;
   for (;;) {

@@ -63,7 +63,7 @@ export async function startDockerRegistry(t: TestContext, folder: string): Promi
   );
   const child = spawn('docker-registry', ['serve', config], { stdio: 'ignore' });
   const url = `http://127.0.0.1:${port}`;
-  for (const deadline = Date.now() + 20_000; ; ) {
+  for (const deadline = Date.now() + 60_000; ; ) {
     try {
       await fetch(`${url}/v2/`);
       return server(t, child, url);

@@ -24,14 +24,19 @@ export class DockerDaemon implements AsyncDisposable {
       'nsenter',
       [
         `--net=/run/netns/${netns}`,
-        ...['dockerd', '-H', `unix://${join(folder, 'docker.sock')}`, '--data-root', join(folder, 'root')],
-        ...['--exec-root', join(folder, 'exec'), '--pidfile', join(folder, 'pid')],
-        ...['--bridge', 'none', '--iptables=false', '--storage-driver', 'overlay2'],
+        'dockerd',
+        `--host=unix://${join(folder, 'docker.sock')}`,
+        `--data-root=${join(folder, 'root')}`,
+        `--exec-root=${join(folder, 'exec')}`,
+        `--pidfile=${join(folder, 'pid')}`,
+        '--bridge=none',
+        '--iptables=false',
+        '--storage-driver=overlay2',
       ],
       { stdio: ['ignore', log, log] },
     );
     const daemon = new DockerDaemon(folder, child);
-    for (const deadline = Date.now() + 30_000; ; await delay(100)) {
+    for (const deadline = Date.now() + 60_000; ; await delay(100)) {
       if (daemon.docker('version').status === 0) return daemon;
       if (child.exitCode === null && Date.now() < deadline) continue;
       const end = readFileSync(join(folder, 'log'), 'utf8').trim().split('\n').at(-1);

@@ -28,7 +28,7 @@ function execute(program: string, args: readonly string[], input = ''): Promise<
 
 /** Polls until the condition holds. */
 export async function eventually(condition: () => Promise<boolean> | boolean, what: string): Promise<void> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 60_000;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`not in time: ${what}`);
     await sleep(20);
