@@ -5,6 +5,7 @@ import { VarveError } from '../base/index.ts';
 import { type CommandContext, type ParsedArguments, versionText } from '../cli/index.ts';
 import type { Logger } from '../engine/index.ts';
 import { composeEngine } from './compose-engine.ts';
+import { giveMemoryBackWhenIdle } from './idle-memory.ts';
 import { defaultConfigFile, type EngineSettings, mergeSettings, readSettings } from './engine-settings.ts';
 
 const defaultHost = 'unix:///run/varve/varve.sock';
@@ -89,6 +90,7 @@ export async function runEngine(
   const end = ended(context.signal);
   if (settings.pidfile !== undefined) writePidFile(settings.pidfile);
   try {
+    using _memory = giveMemoryBackWhenIdle();
     await using composed = await composeEngine(settings, { version: versionText, log });
     await using server = await createApiServer(composed.engine, {
       hosts: settings.hosts?.length ? settings.hosts : [defaultHost],

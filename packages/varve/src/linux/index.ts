@@ -1,4 +1,12 @@
 export { kernelHasX32 } from './abi.ts';
+export {
+  createSubvolume,
+  destroySubvolume,
+  enableBtrfsQuota,
+  limitSubvolume,
+  snapshotSubvolume,
+  subvolumeInode,
+} from './btrfs.ts';
 export type { FileName } from './c-string.ts';
 export { capabilityNames, decodeCapabilities, ownCapabilities, ownHardLimit } from './capabilities.ts';
 export {
@@ -24,6 +32,7 @@ export {
   unlock,
 } from './file-data.ts';
 export { spreadFolders } from './folder-flags.ts';
+export { trimHeap } from './heap.ts';
 export {
   close,
   fchmod,
