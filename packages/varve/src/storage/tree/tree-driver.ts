@@ -68,6 +68,12 @@ export abstract class TreeDriver implements StorageDriver {
   protected abstract diffSource(snapshot: Snapshot): DiffSource;
   /** Drops what only an active snapshot needs. */
   protected abstract seal(snapshot: Snapshot): Promise<void>;
+  /** Makes what a committed snapshot has and an active one lacks, before the record says that it is one. */
+  protected async complete(_snapshot: Snapshot): Promise<void> {}
+  /** Adds up what a snapshot holds itself. */
+  protected async measure(snapshot: Snapshot): Promise<Usage> {
+    return await measureInBackground(this.ownFolder(snapshot));
+  }
   /** Told after a snapshot is gone. */
   protected dropped(_snapshot: Snapshot): void {}
 
@@ -133,7 +139,7 @@ export abstract class TreeDriver implements StorageDriver {
   async #sizesOf(snapshot: Snapshot, diffId: DiffID): Promise<LayerSizes> {
     const { size, tarSize } = snapshot;
     if (size !== undefined && tarSize !== undefined) return { diffId, size, tarSize };
-    const { contentBytes } = await measureInBackground(this.ownFolder(snapshot));
+    const { contentBytes } = await this.measure(snapshot);
     return { diffId, size: contentBytes, tarSize: contentBytes };
   }
 
@@ -251,6 +257,7 @@ export abstract class TreeDriver implements StorageDriver {
           return;
         }
         using filesystem = new FilesystemSync(snapshot.path);
+        await this.complete(snapshot);
         await filesystem.sync();
         const known = this.#lastDiff.get(key);
         const isItsDiff = known && chainId(snapshot.parent, known.diffId) === chain;
@@ -263,7 +270,7 @@ export abstract class TreeDriver implements StorageDriver {
   }
 
   async usage(key: string): Promise<Usage> {
-    return await measureInBackground(this.ownFolder(this.tree.require(key)));
+    return await this.measure(this.tree.require(key));
   }
 
   async remove(key: string): Promise<void> {

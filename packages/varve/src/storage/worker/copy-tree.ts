@@ -105,7 +105,12 @@ function linkToEarlier({ root, target, path, copied }: Place, name: Buffer, stat
   return true;
 }
 
-function copyOther({ source, target }: Place, name: Buffer, stat: FileStat): void {
+/** Copies one thing that is no folder, from an open folder to another. */
+export function copyOther(
+  { source, target }: Pick<Place, 'source' | 'target'>,
+  name: Buffer,
+  stat: FileStat,
+): void {
   const label = name.toString();
   const type = stat.mode & fileType.mask;
   if (type === fileType.regular) {

@@ -79,8 +79,8 @@ export async function deleteInBackground(path: string): Promise<void> {
 }
 
 /** Measures a tree on another thread. See {@link file://./measure-tree.ts}. */
-export async function measureInBackground(path: string): Promise<Usage> {
-  const { usage } = await run('work', { type: 'measure', path });
+export async function measureInBackground(path: string, below?: string): Promise<Usage> {
+  const { usage } = await run('work', { type: 'measure', path, below });
   return usage ?? { bytes: 0, contentBytes: 0, inodes: 0 };
 }
 
@@ -92,4 +92,9 @@ export async function findWhiteoutsInBackground(path: string): Promise<readonly 
 /** Copies the content of a folder into another on another thread. See {@link file://./copy-tree.ts}. */
 export async function copyInBackground(from: string, to: string): Promise<void> {
   await run('work', { type: 'copy', from, to });
+}
+
+/** Links all that a stack of layers shows into a folder on another thread. See {@link file://./link-tree.ts}. */
+export async function linkInBackground(stack: readonly string[], to: string): Promise<void> {
+  await run('work', { type: 'link', stack, to });
 }

@@ -1,10 +1,19 @@
 import { lstatSync, readdirSync } from 'node:fs';
 import type { Usage } from '../types.ts';
 
-/** Adds up what a tree takes on disk, hard links once; does not leave its file system. */
-export function measureTree(path: string): Usage {
-  const root = lstatSync(path, { bigint: true });
+/**
+ * Adds up what a tree takes on disk, hard links once; does not leave its file system.
+ * @param below a tree whose files count as another's where this one has links to them.
+ */
+export function measureTree(path: string, below?: string): Usage {
   const seen = new Set<bigint>();
+  if (below !== undefined) addUp(below, seen);
+  return addUp(path, seen);
+}
+
+/** @param seen inodes with several names that are counted already; grows. */
+function addUp(path: string, seen: Set<bigint>): Usage {
+  const root = lstatSync(path, { bigint: true });
   let blocks = 0n;
   let contentBytes = 0n;
   let inodes = 0;

@@ -4,14 +4,16 @@ import type { Usage } from '../types.ts';
 import { copyTree } from './copy-tree.ts';
 import { deleteTree } from './delete-tree.ts';
 import { findWhiteouts } from './find-whiteouts.ts';
+import { linkTree } from './link-tree.ts';
 import { measureTree } from './measure-tree.ts';
 
 /** What the thread can be asked for. */
 export type Job =
   | { readonly type: 'delete'; readonly path: string }
-  | { readonly type: 'measure'; readonly path: string }
+  | { readonly type: 'measure'; readonly path: string; readonly below: string | undefined }
   | { readonly type: 'whiteouts'; readonly path: string }
-  | { readonly type: 'copy'; readonly from: string; readonly to: string };
+  | { readonly type: 'copy'; readonly from: string; readonly to: string }
+  | { readonly type: 'link'; readonly stack: readonly string[]; readonly to: string };
 
 /** To the thread: a job, or word that there will be no more. */
 export type StorageMessage = { readonly id: number; readonly job: Job } | 'end';
@@ -28,11 +30,14 @@ function perform(job: Job): JobReply {
       deleteTree(job.path);
       return {};
     case 'measure':
-      return { usage: measureTree(job.path) };
+      return { usage: measureTree(job.path, job.below) };
     case 'whiteouts':
       return { whiteouts: findWhiteouts(job.path) };
     case 'copy':
       copyTree(job.from, job.to);
+      return {};
+    case 'link':
+      linkTree(job.stack, job.to);
       return {};
   }
 }

@@ -34,7 +34,7 @@ export const maxLowers = 500;
 const switches = ['index', 'redirect_dir', 'metacopy'] as const;
 
 /** The switches this kernel knows (they came with 4.10, 4.13 and 4.19). */
-function offSwitches(): string[] {
+export function offSwitches(): string[] {
   return switches.filter((name) => existsSync(`/sys/module/overlay/parameters/${name}`));
 }
 
