@@ -423,7 +423,7 @@ function folderEnd(entry: TarEntry): FolderEnd {
 }
 
 /** Node knows EDQUOT (122) only as UNKNOWN. */
-function writeError(error: unknown): unknown {
+export function writeError(error: unknown): unknown {
   const { errno: number, code } = error as NodeJS.ErrnoException;
   if (number === -122 || code === 'ENOSPC') {
     return new VarveError('exhausted', 'NO_SPACE', 'no space left on device', {

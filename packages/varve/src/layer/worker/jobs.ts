@@ -3,6 +3,7 @@ import { applyLayerSync } from '../apply/apply-sync.ts';
 import { recompressSync } from '../compress/recompress-sync.ts';
 import { changesSync } from '../diff/changes-sync.ts';
 import { writeLayerSync } from '../diff/write-sync.ts';
+import { settleIndexSync, storeLayerSync } from '../erofs/store-sync.ts';
 import { fastGzip } from './fast.ts';
 import type { JobName, JobRequest, Jobs } from './protocol.ts';
 
@@ -15,6 +16,10 @@ const runners: { readonly [J in JobName]: Runner<J> } = {
     writeLayerSync(source, output, compression, options, fastGzip, checkCancelled),
   compress: ({ source, output, compression, limits }, checkCancelled) =>
     recompressSync(source, output, compression, limits, fastGzip, checkCancelled),
+  store: ({ source, target, limits }, checkCancelled) =>
+    storeLayerSync(source, target, limits, fastGzip, checkCancelled),
+  settle: ({ tar, index, diffId, settlement }, checkCancelled) =>
+    settleIndexSync(tar, index, diffId, settlement, checkCancelled),
   changes: ({ source }, checkCancelled) => changesSync(source, checkCancelled),
 };
 

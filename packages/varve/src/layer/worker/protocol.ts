@@ -1,4 +1,7 @@
 import { type ErrorKind, VarveError } from '../../base/index.ts';
+import type { DiffID } from '../../oci/index.ts';
+import type { Settlement } from '../erofs/settle-tree.ts';
+import type { StoredLayer, StoreTarget } from '../erofs/store-sync.ts';
 import type { LayerLimits } from '../limits.ts';
 import type {
   ApplyResult,
@@ -38,6 +41,23 @@ export interface Jobs {
     };
     readonly result: LayerBlob;
   };
+  readonly store: {
+    readonly args: {
+      readonly source: LayerSource;
+      readonly target: StoreTarget;
+      readonly limits: LayerLimits;
+    };
+    readonly result: StoredLayer;
+  };
+  readonly settle: {
+    readonly args: {
+      readonly tar: string;
+      readonly index: string;
+      readonly diffId: DiffID;
+      readonly settlement: Settlement;
+    };
+    readonly result: void;
+  };
   readonly changes: { readonly args: { readonly source: DiffSource }; readonly result: Change[] };
 }
 
@@ -49,6 +69,8 @@ export interface WriteSettings {
   readonly level?: number;
   /** Latest mtime in seconds: SOURCE_DATE_EPOCH. Later times become it. */
   readonly maxMtime?: number;
+  /** Absolute paths to leave out where the diff has an entry there; deletions of them stay. */
+  readonly exclude?: readonly string[];
   /** Holes are written as such (GNU.sparse 1.0) instead of as zeros. */
   readonly sparse?: boolean;
 }

@@ -1,0 +1,114 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import { createDigester, type DiffID } from '../../oci/index.ts';
+import type { FastGzip } from '../compress/codecs.ts';
+import { detectCompression } from '../compress/detect.ts';
+import { createInflater } from '../compress/inflate.ts';
+import { checkExpansion, type LayerLimits } from '../limits.ts';
+import { TarReader } from '../tar/reader.ts';
+import type { LayerSource } from '../types.ts';
+import { LayerTree } from './layer-tree.ts';
+import { type OpenQuestions, openQuestions, type Settlement, settleTree } from './settle-tree.ts';
+import { writeAt, writeIndex } from './write-index.ts';
+
+/** The two files of a layer at rest, and whether anything can lie below it. */
+export interface StoreTarget {
+  readonly tar: string;
+  readonly index: string;
+  readonly bottom: boolean;
+}
+
+export interface StoredLayer {
+  readonly diffId: DiffID;
+  readonly tarSize: number;
+  /** Bytes of file content, hard links once. */
+  readonly size: number;
+  readonly entries: number;
+  /** Whether the layer says what the root folder looks like. */
+  readonly rootSet: boolean;
+  readonly open: OpenQuestions;
+}
+
+const inputBytes = 256 << 10;
+
+/**
+ * Stores a layer as its tar with an EROFS index, in one pass in this thread: read, inflate, hash, parse, write. Nothing of
+ * the archive touches a file system under a name of its own.
+ */
+export function storeLayerSync(
+  source: LayerSource,
+  target: StoreTarget,
+  limits: LayerLimits,
+  fast: FastGzip | undefined,
+  checkCancelled: () => void,
+): StoredLayer {
+  const fd = openSync(source.path, 'r');
+  const tar = openSync(target.tar, 'wx', 0o600);
+  try {
+    const input = Buffer.allocUnsafeSlow(inputBytes);
+    let length = readSync(fd, input, 0, inputBytes, null);
+    const compression =
+      source.compression === 'auto' ? detectCompression(input.subarray(0, length)) : source.compression;
+    const inflater = createInflater(compression, fast);
+    const tree = new LayerTree(target.bottom);
+    const reader = new TarReader(tree, { maxEntries: limits.maxEntries });
+    const digester = createDigester();
+    let [taken, tarSize] = [0, 0];
+    try {
+      while (length > 0) {
+        taken += length;
+        inflater.push(input.subarray(0, length), (output) => {
+          checkCancelled();
+          checkExpansion(taken, tarSize + output.length, limits);
+          digester.update(output);
+          reader.feed(output);
+          writeAt(tar, output, tarSize);
+          tarSize += output.length;
+        });
+        length = readSync(fd, input, 0, inputBytes, null);
+      }
+      inflater.finish();
+    } finally {
+      inflater.close();
+    }
+    reader.finish();
+    const open = target.bottom ? { whiteouts: [], folders: [] } : openQuestions(tree);
+    const diffId = digester.digest();
+    writeIndex({ root: tree.root, tar: target.tar, tarBytes: tarSize, uuid: uuidOf(diffId) }, target.index);
+    return { diffId, tarSize, size: tree.size, entries: reader.entries, rootSet: tree.rootSet, open };
+  } finally {
+    closeSync(fd);
+    closeSync(tar);
+  }
+}
+
+/** Writes another index of a stored tar, with the answers of the layers below. */
+export function settleIndexSync(
+  tar: string,
+  index: string,
+  diffId: DiffID,
+  settlement: Settlement,
+  checkCancelled: () => void,
+): void {
+  const tree = new LayerTree(false);
+  const reader = new TarReader(tree, { maxEntries: Number.MAX_SAFE_INTEGER });
+  const fd = openSync(tar, 'r');
+  let tarBytes = 0;
+  try {
+    const input = Buffer.allocUnsafeSlow(1 << 20);
+    for (let length = 1; length > 0; tarBytes += length) {
+      checkCancelled();
+      length = readSync(fd, input, 0, input.length, null);
+      reader.feed(input.subarray(0, length));
+    }
+    reader.finish();
+  } finally {
+    closeSync(fd);
+  }
+  openQuestions(tree);
+  settleTree(tree, settlement);
+  writeIndex({ root: tree.root, tar, tarBytes, uuid: uuidOf(diffId) }, index);
+}
+
+function uuidOf(diffId: DiffID): Buffer {
+  return Buffer.from(diffId.slice(diffId.indexOf(':') + 1, diffId.indexOf(':') + 33), 'hex');
+}
