@@ -4,6 +4,7 @@ import { parseTrigger, StageScope } from '../dockerfile/index.ts';
 import type { LocalImage } from '../image/index.ts';
 import type { ContainerConfig, HistoryEntry, ImageConfig } from '../oci/index.ts';
 import { type EngineCore, publishContainer } from './core.ts';
+import { runtimeMade } from './filesystem.ts';
 import { commandLine } from './settings.ts';
 import type { ContainerSettings } from './types.ts';
 
@@ -116,7 +117,10 @@ export async function commitContainer(
   if (freeze) await core.runtime.pause(record.id);
   let blob: Awaited<ReturnType<typeof core.driver.diff>>;
   try {
-    blob = await core.driver.diff(record.id, path, 'gzip', request.signal ? { signal: request.signal } : {});
+    blob = await core.driver.diff(record.id, path, 'gzip', {
+      exclude: runtimeMade,
+      ...(request.signal ? { signal: request.signal } : {}),
+    });
   } finally {
     if (freeze) await core.runtime.resume(record.id);
   }

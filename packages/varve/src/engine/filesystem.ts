@@ -3,7 +3,7 @@ import { type Change, packTree } from '../layer/index.ts';
 import { type EngineCore, publishContainer } from './core.ts';
 
 /** What the runtime puts in place to mount upon: Docker keeps these in a layer of their own, out of every diff. */
-const runtimeMade = [
+export const runtimeMade: readonly string[] = [
   '/.dockerenv',
   '/dev',
   '/dev/console',

@@ -68,8 +68,16 @@ export interface StorageDriver {
   unmount(key: string): Promise<void>;
   /** What `docker diff` shows, sorted by path. */
   changes(key: string): Promise<Change[]>;
-  /** Writes the active snapshot's diff as a layer blob to a new file at `output`. The snapshot stays as it is. */
-  diff(key: string, output: string, compression: Compression, options?: OperationOptions): Promise<LayerBlob>;
+  /**
+   * Writes the active snapshot's diff as a layer blob to a new file at `output`. The snapshot stays as it is.
+   * @param options.exclude absolute paths that are not the user's doing; with them the result is no base for `commit`.
+   */
+  diff(
+    key: string,
+    output: string,
+    compression: Compression,
+    options?: OperationOptions & { readonly exclude?: readonly string[] },
+  ): Promise<LayerBlob>;
   /** Turns an active snapshot into the committed `chainId` without copying; a `chainId` that exists already drops it. */
   commit(key: string, chainId: ChainID): Promise<void>;
   usage(key: string): Promise<Usage>;

@@ -13,7 +13,11 @@ import { treeDiff } from './tree-diff.ts';
  * layer.md). The root has no entry, as in Docker's layers.
  * @throws VarveError LAYER_RESERVED_NAME for a file that a layer would take for a whiteout.
  */
-export function* layerItems(source: DiffSource): Generator<PackItem, void, void> {
+export function* layerItems(
+  source: DiffSource,
+  exclude: readonly string[] = [],
+): Generator<PackItem, void, void> {
+  const left = new Set(exclude.map((path) => path.replace(/^\/+/, '')));
   const diff =
     source.kind === 'overlay'
       ? overlayDiff(source.upper, source.lowers)
@@ -29,6 +33,7 @@ export function* layerItems(source: DiffSource): Generator<PackItem, void, void>
         yield { kind: 'marker', name: pathBytes(`${item.path}/${opaqueName}`) };
         break;
       case 'entry':
+        if (left.has(item.path)) break;
         if (base.startsWith(whiteoutPrefix)) {
           throw new VarveError('invalid', 'LAYER_RESERVED_NAME', `no layer can hold a file named ${base}`, {
             subject: item.path,

@@ -38,7 +38,7 @@ export function writeLayerSync(
     };
     const deflater = createDeflater(compression, settings.level, fast);
     try {
-      for (const chunk of tarChunks(layerItems(source), totals, settings)) {
+      for (const chunk of tarChunks(layerItems(source, settings.exclude), totals, settings)) {
         checkCancelled();
         plain.update(chunk);
         tarSize += chunk.length;

@@ -24,6 +24,12 @@ interface LayerSizes {
   readonly tarSize: number;
 }
 
+/** What an active snapshot is to be. */
+export interface FillOptions {
+  /** Bytes that it may hold; only where {@link TreeDriver.refuseSize} lets it through. */
+  readonly size: number | undefined;
+}
+
 /** What a driver wants to know of a layer later. */
 export type LayerDetails = Pick<SnapshotRecord, 'plainRoot' | 'unsettled'>;
 
@@ -60,7 +66,11 @@ export abstract class TreeDriver implements StorageDriver {
     signal: AbortSignal,
   ): Promise<{ readonly applied: LayerSizes; readonly details: LayerDetails }>;
   /** Fills a staging folder for an active snapshot. */
-  protected abstract fill(staging: Staging, parent: ChainID | undefined): Promise<void>;
+  protected abstract fill(
+    staging: Staging,
+    parent: ChainID | undefined,
+    options: FillOptions,
+  ): Promise<void>;
   /** Mounts the snapshot at `target`, an empty folder. */
   protected abstract attach(snapshot: Snapshot, target: string, readOnly: boolean): void;
   /** Folder of the snapshot's own files, for measuring. */
@@ -148,7 +158,9 @@ export abstract class TreeDriver implements StorageDriver {
     parent: ChainID | undefined,
     options: { readonly size?: number } = {},
   ): Promise<void> {
-    if (options.size !== undefined) throw this.#noQuota();
+    const { size } = options;
+    const refusal = size === undefined ? undefined : this.refuseSize(size);
+    if (refusal) throw refusal;
     await this.#locks.run(key, async () => {
       if (this.tree.get(key)) {
         throw new VarveError('conflict', 'SNAPSHOT_EXISTS', `snapshot "${key}" already exists`, {
@@ -159,7 +171,7 @@ export abstract class TreeDriver implements StorageDriver {
       using _pin = this.#pin(parent);
       const staging = this.tree.stage();
       try {
-        await this.fill(staging, parent);
+        await this.fill(staging, parent, { size });
         await this.tree.publish(staging, { key, kind: 'active', parent });
       } catch (error) {
         this.tree.abandon(staging);
@@ -168,7 +180,8 @@ export abstract class TreeDriver implements StorageDriver {
     });
   }
 
-  #noQuota(): VarveError {
+  /** Why a size limit cannot be kept; a driver that can tries it in {@link TreeDriver.fill}. */
+  protected refuseSize(_size: number): VarveError | undefined {
     return new VarveError(
       'not-implemented',
       'STORAGE_OPT_UNSUPPORTED',
@@ -231,7 +244,7 @@ export abstract class TreeDriver implements StorageDriver {
     key: string,
     output: string,
     compression: Compression,
-    options: OperationOptions = {},
+    options: OperationOptions & { readonly exclude?: readonly string[] } = {},
   ): Promise<LayerBlob> {
     const snapshot = this.tree.require(key);
     const blob = await writeLayer(this.diffSource(snapshot), output, compression, options);
