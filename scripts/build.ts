@@ -1,10 +1,14 @@
 /** Bundles the command into packages/varve/dist with esbuild: one file to read instead of hundreds. */
 import { globSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 
 const root = resolve(import.meta.dirname, '..');
-const output = resolve(root, 'packages/varve/dist');
+const { values: options } = parseArgs({
+  options: { 'if-changed': { type: 'boolean' }, outdir: { type: 'string' } },
+});
+const output = resolve(root, options.outdir ?? 'packages/varve/dist');
 
 function newest(patterns: readonly string[]): number {
   return Math.max(
@@ -26,7 +30,7 @@ function isCurrent(): boolean {
 /** Worker threads and child processes are entered through files of their own, kept beside the bundle under the same name. */
 const workers = globSync('packages/varve/src/**/*-worker.ts', { cwd: root });
 
-if (!(process.argv.includes('--if-changed') && isCurrent())) {
+if (!(options['if-changed'] === true && isCurrent())) {
   rmSync(output, { recursive: true, force: true });
   const { version } = JSON.parse(readFileSync(resolve(root, 'packages/varve/package.json'), 'utf8')) as {
     version: string;

@@ -22,8 +22,8 @@ export async function printInspect(
     format === undefined || format === '' || format === 'json'
       ? undefined
       : compileTemplate(format, {
-          missing: (name) =>
-            `template parsing error: template: :1: executing "" at <.${name}>: map has no entry for key "${name}"`,
+          missing: (name, path) =>
+            `template parsing error: template: :1: executing "" at <${path}>: map has no entry for key "${name}"`,
         });
   const found: unknown[] = [];
   const errors: string[] = [];

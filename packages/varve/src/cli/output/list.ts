@@ -50,8 +50,8 @@ export function labelText(labels: Readonly<Record<string, string>> | null | unde
 function listTemplate(format: string): Template {
   try {
     return compileTemplate(format, {
-      missing: (name) =>
-        `failed to execute template: template: :1: executing "" at <.${name}>: can't evaluate field ${name}`,
+      missing: (name, path) =>
+        `failed to execute template: template: :1: executing "" at <${path}>: can't evaluate field ${name}`,
     });
   } catch (error) {
     const { message } = VarveError.from(error);

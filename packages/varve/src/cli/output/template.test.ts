@@ -49,7 +49,7 @@ test('fails at a member that a struct has not, when asked to', () => {
   const render = (text: string): string => compileTemplate(text, { missing })(value);
   assert.equal(render('{{.Labels.none}}'), '<no value>');
   assert.equal(render('{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}'), 'none');
-  assert.throws(() => render('{{.State.Health.Status}}'), { code: 'TEMPLATE_FIELD', message: 'no Status' });
+  assert.throws(() => render('{{.State.Health.Status}}'), { code: 'TEMPLATE_FIELD', message: 'no Health' });
   assert.throws(() => render('{{.Nope}}'), { code: 'TEMPLATE_FIELD', message: 'no Nope' });
   assert.throws(() => render('{{.Name.Nope}}'), { code: 'TEMPLATE_FIELD' });
 });

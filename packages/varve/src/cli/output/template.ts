@@ -15,7 +15,7 @@ type Scope = Readonly<Record<string, unknown>>;
 /** What a template does with a member that is not there. */
 export interface TemplateOptions {
   /** Error of a struct's missing member; without it `<no value>` is printed. */
-  readonly missing?: (name: string) => string;
+  readonly missing?: (name: string, path: string) => string;
 }
 
 function execution(message: string): VarveError {
@@ -32,7 +32,8 @@ function lookUp(
   let holder: string | undefined;
   for (const name of path) {
     if (current === undefined || current === null) {
-      if (options.missing && holder !== undefined) throw execution(options.missing(name));
+      if (options.missing && holder !== undefined)
+        throw execution(options.missing(holder, `.${path.join('.')}`));
       return undefined;
     }
     if (typeof current !== 'object') {
@@ -45,7 +46,7 @@ function lookUp(
       ? name
       : Object.keys(record).find((other) => other.toLowerCase() === name.toLowerCase());
     if (key === undefined && options.missing && !isMap(holder, record) && !mayLack(name))
-      throw execution(options.missing(name));
+      throw execution(options.missing(name, `.${path.join('.')}`));
     const found = key === undefined ? undefined : record[key];
     current = typeof found === 'function' ? (found as TemplateMethod)(...values) : found;
     holder = name;
