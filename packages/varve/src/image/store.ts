@@ -142,10 +142,13 @@ export class LocalImageStore implements ImageStore {
     return storedLayers(this.#records, image.config.rootfs.diff_ids);
   }
 
-  unpack(image: LocalImage, options: { readonly signal?: AbortSignal } = {}): Promise<ChainID | undefined> {
+  async unpack(
+    image: LocalImage,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<ChainID | undefined> {
     if (image.config === lostConfig) throw damagedConfig(image.id);
     const layers = this.layers(image).map(({ diffId, blob }) => ({ diffId, blob, ready: Promise.resolve() }));
-    return unpackLayers(this.#unpackContext(), layers, options);
+    return await unpackLayers(this.#unpackContext(), layers, options);
   }
 
   async addLayer(blob: LayerBlob, path: string): Promise<StoredLayer> {
@@ -346,8 +349,10 @@ export class LocalImageStore implements ImageStore {
     try {
       return this.#config(id);
     } catch (error) {
-      if (VarveError.is(error)) return lostConfig;
-      throw error;
+      if (!VarveError.is(error)) throw error;
+      // Reading it makes the content store see the damage: it then takes the bytes again from who brings them.
+      this.#content.read(id).catch(() => undefined);
+      return lostConfig;
     }
   }
 
