@@ -43,7 +43,10 @@ export async function startVarveRegistry(
     'REGISTRY_LOG_LEVEL=warn',
     process.execPath,
     varve,
-    ...['registry', 'serve', '--addr', address, '--root', root],
+    'registry',
+    'serve',
+    `--addr=${address}`,
+    `--root=${root}`,
   );
   return Object.assign(server, { host: server.firstLine.replace(/^.*http:\/\//, '').replace(/\/.*$/, '') });
 }

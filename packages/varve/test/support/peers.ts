@@ -31,7 +31,10 @@ export class Peers {
   async manifest(reference: string): Promise<string> {
     const result = await this.#engine.onHost(
       'skopeo',
-      ...['inspect', '--raw', '--tls-verify=false', `docker://${reference}`],
+      'inspect',
+      '--raw',
+      '--tls-verify=false',
+      `docker://${reference}`,
     );
     assert.equal(result.code, 0, result.stderr);
     return result.stdout;
