@@ -3,6 +3,7 @@ import { type CgroupLayout, ownCapabilities, ownHardLimit } from '../../linux/in
 import type { ContainerSpec, ExecSpec } from '../types.ts';
 import { resolveCapabilities } from './capabilities.ts';
 import { buildDevices } from './devices.ts';
+import { checkMountPlaces } from './mount-places.ts';
 import { buildMounts, rootPropagation } from './mounts.ts';
 import type {
   OciCapabilities,
@@ -103,9 +104,11 @@ function initMount(tini: string): OciMount {
 
 /**
  * The OCI runtime spec of a container with Docker's defaults.
- * @throws VarveError `invalid` for an unknown user, capability, limit, device or security option, in Docker's words.
+ * @throws VarveError `invalid` for an unknown user, capability, limit, device or security option, in Docker's words, and
+ * for a root whose /dev, /proc or /sys is a link.
  */
 export function buildSpec(spec: ContainerSpec, context: SpecContext): OciSpec {
+  checkMountPlaces(spec.rootfs);
   const security = parseSecurityOptions(spec.securityOpt);
   const available = ownCapabilities('bounding');
   const capabilities = resolveCapabilities({
