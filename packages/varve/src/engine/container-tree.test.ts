@@ -65,3 +65,15 @@ test('what is not there, a file on the way and a loop are told apart', () => {
   assert.throws(() => tree.locate('/etc/passwd/x', true), { code: 'ENOTDIR' });
   assert.throws(() => tree.locate('/loop', true), { code: 'ELOOP' });
 });
+
+test('a mount behind a link of the image is where the runtime puts it; of two at one place the later shows', () => {
+  const behind = new ContainerTree({
+    rootfs,
+    readOnlyRootfs: false,
+    mounts: [mount('/etc/spot', volume), mount('/abs/spot', join(folder, 'single'))],
+  });
+  for (const path of ['/etc/spot', '/abs/spot']) {
+    const place = behind.locate(path, true);
+    assert.deepEqual([place.root, place.path], [folder, 'single'], path);
+  }
+});

@@ -45,28 +45,43 @@ function branchOf(mount: MountPoint): Branch[] {
   ];
 }
 
+function depth(branch: Branch): number {
+  return branch.destination.split('/').length;
+}
+
 /**
  * A container's file system seen from the host: its root with volumes and binds in their places, whether it runs or
  * not. Each look-up goes by openat2(2) inside the one folder it concerns, so that links lead nowhere else even while
  * the container changes them. What a running container mounts for itself (tmpfs, /proc) does not show, as in Docker.
  */
 export class ContainerTree {
-  readonly #branches: readonly Branch[];
+  /** Longest destination first. */
+  readonly #branches: Branch[];
 
   constructor(options: {
     readonly rootfs: string;
     readonly readOnlyRootfs: boolean;
     readonly mounts: readonly MountPoint[];
   }) {
-    const root: Branch = {
-      destination: '/',
-      root: options.rootfs,
-      prefix: '',
-      readOnly: options.readOnlyRootfs,
-    };
-    this.#branches = [root, ...options.mounts.flatMap(branchOf)].sort(
-      (a, b) => b.destination.length - a.destination.length,
-    );
+    this.#branches = [
+      { destination: '/', root: options.rootfs, prefix: '', readOnly: options.readOnlyRootfs },
+    ];
+    const byDepth = options.mounts.flatMap(branchOf).sort((a, b) => depth(a) - depth(b));
+    for (const branch of byDepth) {
+      // Of two at one place the later lies on top.
+      this.#branches.unshift({ ...branch, destination: this.#resolveTarget(branch.destination) });
+      this.#branches.sort((a, b) => b.destination.length - a.destination.length);
+    }
+  }
+
+  /** Where a mount really lies: the runtime follows the image's links on the way to it (/var/run is often one). */
+  #resolveTarget(destination: string): string {
+    if (destination === '/') return '/';
+    try {
+      return this.locate(destination, true).resolved;
+    } catch {
+      return posix.join(this.#resolveTarget(dirname(destination)), basename(destination));
+    }
   }
 
   /**
