@@ -86,13 +86,8 @@ function given(request: Partial<HostConfig>): Partial<HostConfig> {
   );
 }
 
-/**
- * Fills the defaults in and checks the rules that need nothing but the request.
- * @throws VarveError `invalid` in Docker's words.
- */
-export function completeHostConfig(request: Partial<HostConfig>): HostConfig {
-  const config: HostConfig = { ...defaults, ...given(request) };
-  const policy = config.RestartPolicy;
+/** @throws VarveError `invalid` in Docker's words. */
+export function checkRestartPolicy(policy: HostConfig['RestartPolicy']): void {
   if (!policies.includes(policy.Name))
     throw invalid(`invalid restart policy: unknown policy '${policy.Name}'`);
   if (policy.MaximumRetryCount < 0) {
@@ -101,6 +96,16 @@ export function completeHostConfig(request: Partial<HostConfig>): HostConfig {
   if (policy.MaximumRetryCount > 0 && policy.Name !== 'on-failure') {
     throw invalid("invalid restart policy: maximum retry count can only be used with 'on-failure'");
   }
+}
+
+/**
+ * Fills the defaults in and checks the rules that need nothing but the request.
+ * @throws VarveError `invalid` in Docker's words.
+ */
+export function completeHostConfig(request: Partial<HostConfig>): HostConfig {
+  const config: HostConfig = { ...defaults, ...given(request) };
+  const policy = config.RestartPolicy;
+  checkRestartPolicy(policy);
   if (config.AutoRemove && policy.Name !== '' && policy.Name !== 'no') {
     throw invalid("can't create 'AutoRemove' container with restart policy");
   }

@@ -1,7 +1,7 @@
 import { VarveError } from '../base/index.ts';
 import { endpointNames } from './container-network.ts';
 import { type EngineCore, publishContainer } from './core.ts';
-import { checkResources } from './host-config.ts';
+import { checkResources, checkRestartPolicy } from './host-config.ts';
 import { parseContainerName } from './names.ts';
 import { toResources } from './runtime-spec.ts';
 import type { HostConfig, ResourceSettings, RestartPolicy } from './types.ts';
@@ -81,6 +81,7 @@ export async function updateContainer(
         ? { RestartPolicy: { Name: policy.Name, MaximumRetryCount: policy.MaximumRetryCount ?? 0 } }
         : {}),
     };
+    checkRestartPolicy(updated.RestartPolicy);
     checkResources(updated);
     if (container.running && Object.keys(given).length > 0) {
       await core.runtime.update(container.id, toResources(updated));
