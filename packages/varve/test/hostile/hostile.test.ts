@@ -212,6 +212,7 @@ test('bombs are stopped', async () => {
   await harmless('bomb', async () => {
     assertRefused('pull', await engine.docker('pull', serve(image)), /unpacks to more than/);
     assertRefused('import', await engine.dockerInput(bomb, 'import', '-', 'bomb'), /unpacks to more than/);
+    assertRefused('load', await engine.dockerInput(bomb, 'load'), /unpacks to more than/);
     const build = await engineCall(engine.socket, 'POST', '/v1.45/build?t=bomb', bomb);
     assert.match(build.body, /unpacks to more than/);
   });

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { VarveError } from '../../base/index.ts';
+import { checkExpansion, defaultLimits, type LayerLimits } from '../limits.ts';
 
 type Bytes = AsyncIterable<Uint8Array>;
 
@@ -111,12 +112,32 @@ async function* throughZlib(name: 'gzip' | 'zstd', source: Bytes): AsyncGenerato
 /**
  * The plain bytes of a stream that may be compressed with gzip, zstd, xz or bzip2, told by its first bytes. xz and bzip2
  * need their programs.
- * @throws VarveError `COMPRESSION_DAMAGED`; `not-found` without the program.
+ * @throws VarveError `COMPRESSION_DAMAGED`, `COMPRESSION_BOMB`; `not-found` without the program.
  */
-export async function* plainStream(source: Bytes): AsyncGenerator<Uint8Array> {
+export async function* plainStream(
+  source: Bytes,
+  limits: Partial<LayerLimits> = {},
+): AsyncGenerator<Uint8Array> {
   const { head, all } = await peek(source);
   const name = compressionName(head);
-  if (name === undefined) yield* all;
-  else if (name === 'gzip' || name === 'zstd') yield* throughZlib(name, all);
-  else yield* throughProgram(name, all);
+  if (name === undefined) {
+    yield* all;
+    return;
+  }
+  const bounds = { ...defaultLimits, ...limits };
+  let taken = 0;
+  const counted = async function* (): AsyncGenerator<Uint8Array> {
+    for await (const chunk of all) {
+      taken += chunk.length;
+      yield chunk;
+    }
+  };
+  let given = 0;
+  const plain =
+    name === 'gzip' || name === 'zstd' ? throughZlib(name, counted()) : throughProgram(name, counted());
+  for await (const chunk of plain) {
+    given += chunk.length;
+    checkExpansion(taken, given, bounds);
+    yield chunk;
+  }
 }
