@@ -312,6 +312,12 @@ function memory(pid: number): number {
   return own + children.reduce((sum, child) => sum + memory(Number(child)), 0);
 }
 
+/** Memory of engines once they have been idle for half a minute: what they keep for the next request is gone by then. */
+async function idleMemory(pids: Readonly<Record<string, number>>): Promise<Record<string, number>> {
+  await new Promise((done) => setTimeout(done, 30_000));
+  return Object.fromEntries(Object.entries(pids).map(([engine, pid]) => [engine, memory(pid)]));
+}
+
 function report(idle: Readonly<Record<string, number>>): string {
   const goals: Readonly<Record<string, string>> = {
     'run --rm (bridge)': '≤ 0.4 docker, ≤ 0.6 podman',
@@ -347,7 +353,7 @@ The same stock docker client drives Varve's engine and dockerd. Runs of the engi
 
 ${lines.join('\n')}
 
-Resident memory when idle after all this, with child processes: ${Object.entries(idle)
+Resident memory at the start and half a minute after all this, with child processes: ${Object.entries(idle)
     .map(([engine, bytes]) => `${engine} ${(bytes / 2 ** 20).toFixed(0)} MiB`)
     .join(', ')} (goal: Varve ≤ 90 MiB).
 `;
@@ -358,19 +364,16 @@ try {
   if (wanted('start')) await start();
   if (['run', 'pull', 'push', 'build', 'commit'].some(wanted)) {
     peers = await startPeers(folder);
-    const fresh = { varve: memory(peers.pids.varve), docker: memory(peers.pids.docker) };
+    const { varve, docker } = peers.pids;
+    const fresh = { 'varve at start': memory(varve), 'docker + containerd at start': memory(docker) };
     await prepareImages(peers);
     if (wanted('run')) await run(peers);
     if (wanted('pull')) await pull(peers);
     if (wanted('push')) await push(peers);
     if (wanted('build')) await build(peers);
     if (wanted('commit')) await commit(peers);
-    const text = report({
-      'varve at start': fresh.varve,
-      'docker + containerd at start': fresh.docker,
-      varve: memory(peers.pids.varve),
-      'docker + containerd': memory(peers.pids.docker),
-    });
+    const after = await idleMemory({ varve, 'docker + containerd': docker });
+    const text = report({ ...fresh, ...after });
     if (only.length === 0) writeFileSync(join(root, 'bench/RESULTS.md'), text);
     console.log(text);
   } else console.log(report({}));
