@@ -11,6 +11,16 @@ export interface SessionOptions {
 }
 
 /**
+ * Node's raw mode leaves the terminal turning line ends into CR LF; the container's own terminal has done so already.
+ * Leaving raw mode brings all settings back.
+ */
+async function leaveOutputAlone(): Promise<void> {
+  // Loaded only here: most commands start no program.
+  const { findProgram, run } = await import('../linux/index.ts');
+  await run(findProgram('stty'), ['-F', `/proc/${process.pid}/fd/0`, '-opost']);
+}
+
+/**
  * Connects a person's terminal with a container's streams until the container's output ends. With a terminal, stdin is
  * raw and the size follows the window; keys are the container's own, so Ctrl-C reaches it and not us.
  */
@@ -39,7 +49,10 @@ export async function interactiveSession(
     resize();
   }
   if (options.stdin) {
-    if (raw) stdin.setRawMode(true);
+    if (raw) {
+      stdin.setRawMode(true);
+      await leaveOutputAlone();
+    }
     stdin.on('data', forward);
     stdin.on('end', finish);
     stdin.resume();

@@ -51,6 +51,7 @@ export function findCommand(
 export async function main(words: readonly string[], options: MainOptions): Promise<number> {
   const { commands, terminal } = options;
   let debug = false;
+  let engine: ReturnType<CommandContext['engine']> | undefined;
   try {
     const globals = parseFlags(globalFlags, words, { interspersed: false });
     debug = globals.flags.boolean('debug');
@@ -85,7 +86,6 @@ export async function main(words: readonly string[], options: MainOptions): Prom
     }
     checkArity(command, parsed.arguments.length);
     const host = globals.flags.string('host');
-    let engine: ReturnType<CommandContext['engine']> | undefined;
     const config = globals.flags.string('config');
     const code = await command.run(
       {
@@ -100,6 +100,12 @@ export async function main(words: readonly string[], options: MainOptions): Prom
     return code ?? 0;
   } catch (error) {
     return report(error, terminal, debug);
+  } finally {
+    // A wait that is still under way (for a container detached from) must not keep this process.
+    await engine?.then(
+      (connected) => connected.close(),
+      () => undefined,
+    );
   }
 }
 
