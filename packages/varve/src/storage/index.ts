@@ -1,4 +1,5 @@
 export { chooseDriver } from './choose-driver.ts';
+export { ErofsDriver } from './drivers/erofs/erofs.ts';
 export { Overlay2Driver } from './drivers/overlay2/overlay2.ts';
 export { VfsDriver } from './drivers/vfs/vfs.ts';
 export type * from './types.ts';

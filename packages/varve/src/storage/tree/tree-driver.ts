@@ -84,6 +84,10 @@ export abstract class TreeDriver implements StorageDriver {
   protected async measure(snapshot: Snapshot): Promise<Usage> {
     return await measureInBackground(this.ownFolder(snapshot));
   }
+  /** True for a mount that is no snapshot's own and that the driver ends itself. */
+  protected keepsMount(_target: string): boolean {
+    return false;
+  }
   /** Told after a snapshot is gone. */
   protected dropped(_snapshot: Snapshot): void {}
 
@@ -310,6 +314,7 @@ export abstract class TreeDriver implements StorageDriver {
   async recover(): Promise<readonly string[]> {
     const report = this.tree.recover();
     for (const { target } of mountsBelow(this.tree.folder).reverse()) {
+      if (this.keepsMount(target)) continue;
       const owner = this.#ownerOf(target);
       if (owner?.kind === 'active') continue;
       if (owner && this.#mounts.isUsed(owner.key)) continue;

@@ -14,7 +14,8 @@ import {
 import type { Unsettled } from '../../tree/record.ts';
 
 const currentFolder = -100; // AT_FDCWD
-const overlayPrefix = 'trusted.overlay.';
+/** Of overlayfs's own attributes. */
+export const overlayPrefix = 'trusted.overlay.';
 
 /**
  * Settles what an archive leaves to the layers below it:
@@ -74,12 +75,13 @@ function removeIfEmpty(name: Buffer): void {
   }
 }
 
-interface Found {
+/** A file that a layer has at a path. */
+export interface Found {
   readonly name: Buffer;
   readonly stat: FileStat;
 }
 
-const isFolder = (stat: FileStat): boolean => (stat.mode & fileType.mask) === fileType.directory;
+export const isFolder = (stat: FileStat): boolean => (stat.mode & fileType.mask) === fileType.directory;
 
 /** A later entry may have replaced a folder, even by a link. */
 function isFolderAt(name: Buffer): boolean {
@@ -99,7 +101,12 @@ function isOpaque(name: Buffer): boolean {
 function findBelow(diff: string, path: string, lowers: readonly string[]): Found | undefined {
   const parts = path.split('/');
   const above = parts.slice(0, -1).map((_, index) => bytes(diff, parts.slice(0, index + 1).join('/')));
-  if (above.some(isOpaque)) return undefined;
+  return above.some(isOpaque) ? undefined : findInLowers(path, lowers);
+}
+
+/** What a stack of layer folders, topmost first, shows at a path of one character a byte. */
+export function findInLowers(path: string, lowers: readonly string[]): Found | undefined {
+  const parts = path.split('/');
   for (const lower of lowers) {
     const answer = lookIn(lower, parts);
     if (answer !== 'go on') return answer === 'hidden' ? undefined : answer;
