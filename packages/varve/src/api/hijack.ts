@@ -44,6 +44,7 @@ function connectionOver(socket: Duplex, input: Readable): Connection {
   const close = (): void => gone.abort();
   socket.on('error', close);
   socket.once('close', close);
+  if (socket.destroyed) close();
   return {
     input,
     output: socket,
@@ -77,8 +78,9 @@ export async function hijack(
       Upgrade: 'tcp',
     });
     response.detachSocket(socket as never);
+    const connection = connectionOver(socket, socket);
     await writeHead(socket, head);
-    return connectionOver(socket, socket);
+    return connection;
   }
   const socket = response.socket;
   if (socket === null) throw new Error('the connection is gone');
@@ -104,6 +106,8 @@ export async function hijack(
   response.detachSocket(socket);
   options.track(socket);
   socket.setTimeout(0);
+  // Before the first write: nobody else listens for the error of a client that has gone.
+  const connection = connectionOver(socket, socket);
   await writeHead(socket, head);
-  return connectionOver(socket, socket);
+  return connection;
 }
