@@ -199,6 +199,10 @@ export class Catalog {
     if (!validBridge.test(bridge) || networks.some((network) => network.bridge === bridge)) {
       throw invalid('INVALID_BRIDGE_NAME', `invalid or used bridge name "${bridge}"`);
     }
+    const mtu = spec.options?.[optionNames.mtu];
+    if (mtu !== undefined && !/^\d{1,5}$/.test(mtu)) {
+      throw invalid('INVALID_OPTION', `invalid value "${mtu}" for option ${optionNames.mtu}`);
+    }
     const used = networks.flatMap((network) =>
       network.subnet === undefined ? [] : [parseSubnet(network.subnet)],
     );
