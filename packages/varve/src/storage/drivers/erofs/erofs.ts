@@ -26,7 +26,7 @@ import type { ChainID } from '../../../oci/index.ts';
 import { existingAncestor } from '../../tree/folders.ts';
 import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
 import { mountPoint, TreeDriver } from '../../tree/tree-driver.ts';
-import type { LayerToApply, OperationOptions, Probe, Usage } from '../../types.ts';
+import type { LayerToApply, Probe, Usage } from '../../types.ts';
 import { mountOverlay } from '../overlay2/overlay-mount.ts';
 import { LayerMounts } from './layer-mounts.ts';
 import { isIndexed, layout } from './layout.ts';
@@ -128,7 +128,7 @@ export class ErofsDriver extends TreeDriver {
     key: string,
     output: string,
     compression: Compression,
-    options: OperationOptions = {},
+    options: Parameters<TreeDriver['diff']>[3] = {},
   ): Promise<LayerBlob> {
     return await this.#viewing(key, () => super.diff(key, output, compression, options));
   }
