@@ -319,13 +319,13 @@ test('manifests that are two things at once, or too much, are refused', async ()
         }),
       },
       undefined,
-      /limit|more than/,
+      /limit|more than|larger than/,
     ],
     [
       '5 MB of annotations',
       { manifest: (m) => ({ ...m, annotations: { a: 'x'.repeat(5_000_000) } }) },
       undefined,
-      /limit|more than/,
+      /limit|more than|larger than/,
     ],
   ];
   for (const [what, lies, type, message] of cases) {
