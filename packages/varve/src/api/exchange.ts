@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
+import { type Duplex, Readable } from 'node:stream';
 import type { RegistryCredentials } from '../distribution/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { announcesBody, parseJsonObject, readBody, requireJsonType } from './body.ts';
@@ -65,6 +65,15 @@ export class Exchange {
 
   get upgraded(): boolean {
     return this.#upgrade !== undefined;
+  }
+
+  /**
+   * The body as bytes. Whoever gives up reading it ends this stream and not the connection, over which the answer that
+   * says why has yet to go; what the client still sends is then let pass.
+   */
+  body(): Readable {
+    this.response.once('finish', () => this.request.resume());
+    return Readable.from(this.request.iterator({ destroyOnReturn: false }), { objectMode: false });
   }
 
   /** The body as a JSON object. @throws VarveError `invalid` for another type, no body or no object. */

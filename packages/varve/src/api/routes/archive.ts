@@ -44,7 +44,7 @@ async function get(exchange: Exchange): Promise<void> {
 
 async function put(exchange: Exchange): Promise<void> {
   const { query } = exchange;
-  await exchange.engine.containers.copyTo(exchange.parameter('id'), pathOf(exchange), exchange.request, {
+  await exchange.engine.containers.copyTo(exchange.parameter('id'), pathOf(exchange), exchange.body(), {
     noOverwriteDirNonDir: query.flag('noOverwriteDirNonDir'),
     copyUidGid: query.flag('copyUIDGID'),
     signal: exchange.signal,

@@ -68,7 +68,7 @@ async function build(exchange: Exchange): Promise<void> {
   );
   const labels = present(jsonParameter(query, 'labels', text, {}));
   const limits = jsonParameter(query, 'ulimits', ulimits, []);
-  const events = engine.images.build(request, {
+  const events = engine.images.build(exchange.body(), {
     dockerfile: { path: query.text('dockerfile') || 'Dockerfile' },
     tags: query.all('t').filter((tag) => tag !== ''),
     buildArgs: jsonParameter(query, 'buildargs', text, {}),

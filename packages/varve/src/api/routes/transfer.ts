@@ -100,7 +100,7 @@ async function pull(exchange: Exchange): Promise<void> {
 }
 
 async function importArchive(exchange: Exchange): Promise<void> {
-  const { query, request } = exchange;
+  const { query } = exchange;
   if (query.text('fromSrc') !== '-') {
     throw new VarveError('not-implemented', 'IMPORT_URL', 'importing from a URL is not supported', {
       hint: 'download it and pipe it in: `docker import - name`',
@@ -110,7 +110,7 @@ async function importArchive(exchange: Exchange): Promise<void> {
   const tag = query.text('tag');
   const changes = query.all('changes');
   const image = await exchange.engine.images.import(
-    request,
+    exchange.body(),
     {
       ...(repository === '' ? {} : { reference: tag === '' ? repository : `${repository}:${tag}` }),
       message: query.text('message'),
@@ -158,7 +158,7 @@ async function push(exchange: Exchange): Promise<void> {
 async function load(exchange: Exchange): Promise<void> {
   const stream = new ProgressStream(exchange);
   try {
-    const loaded = await exchange.engine.images.load(exchange.request, { signal: exchange.signal });
+    const loaded = await exchange.engine.images.load(exchange.body(), { signal: exchange.signal });
     for (const { image, reference } of loaded) {
       stream.line({
         stream:
