@@ -83,6 +83,12 @@ export class Engine implements Disposable {
     return this.#transport.json({ method: 'GET', path: '/system/df', ...options });
   }
 
+  /** Varve's own: compares the engine's records with its files. */
+  check<T>(options: { readonly repair?: boolean } & Cancellable = {}): Promise<T> {
+    const { repair, ...call } = options;
+    return this.#transport.json({ method: 'POST', path: '/varve/system/check', query: { repair }, ...call });
+  }
+
   /** Checks credentials with a registry. */
   auth(
     config: AuthConfig,

@@ -7,6 +7,8 @@ export interface CommandContext {
   readonly terminal: Terminal;
   /** Settings: environment variables by name. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** `--host`, when given. */
+  readonly host: string | undefined;
   /** Fires on Ctrl-C. */
   readonly signal: AbortSignal;
   /** The engine named by --host, VARVE_HOST, DOCKER_HOST or the default socket. */

@@ -92,6 +92,7 @@ export async function main(words: readonly string[], options: MainOptions): Prom
         terminal,
         environment:
           config === undefined ? options.environment : { ...options.environment, DOCKER_CONFIG: config },
+        host,
         signal: options.signal,
         engine: () => (engine ??= options.engine(host)),
       },

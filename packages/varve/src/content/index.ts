@@ -1,10 +1,4 @@
 export { contentSchema } from './schema.ts';
-export {
-  type ContentProblem,
-  type ContentReport,
-  type ContentStoreOptions,
-  type FileContentStore,
-  openContentStore,
-} from './store.ts';
+export { type ContentStoreOptions, type FileContentStore, openContentStore } from './store.ts';
 export type * from './types.ts';
 export { onceOnly } from './types.ts';

@@ -13,7 +13,15 @@ import { Leases } from './leases.ts';
 import { BlobRecords } from './records.ts';
 import { listFiles, recover, removeTemporaries } from './recover.ts';
 import { StoreLayout, temporaryPrefix } from './store-layout.ts';
-import type { BlobInfo, ByteRange, ContentStore, Ingest, Lease } from './types.ts';
+import type {
+  BlobInfo,
+  ByteRange,
+  ContentProblem,
+  ContentReport,
+  ContentStore,
+  Ingest,
+  Lease,
+} from './types.ts';
 
 /** Blobs deleted in one go, without letting other work in between. */
 const sweepBatch = 64;
@@ -26,18 +34,6 @@ export interface ContentStoreOptions {
   readonly grace?: number;
   /** Milliseconds after which an unfinished download that nobody touches is collected (default 24 h). */
   readonly ingestAge?: number;
-}
-
-/** What is wrong with one blob. `missing`: recorded, no file; `corrupt`: bytes are not what the name says; `unrecorded`: a file without a record. */
-export interface ContentProblem {
-  readonly digest: Digest;
-  readonly problem: 'missing' | 'corrupt' | 'unrecorded';
-}
-
-export interface ContentReport {
-  readonly blobs: number;
-  readonly bytes: number;
-  readonly problems: readonly ContentProblem[];
 }
 
 /** A {@link ContentStore} over a folder; made with {@link openContentStore}. */

@@ -15,6 +15,19 @@ export interface BlobInfo {
   readonly size: number;
 }
 
+/** What is wrong with one blob. `missing`: recorded, no file; `corrupt`: bytes are not what the name says; `unrecorded`: a file without a record. */
+export interface ContentProblem {
+  readonly digest: Digest;
+  readonly problem: 'missing' | 'corrupt' | 'unrecorded';
+}
+
+/** What {@link ContentStore.check} found; `bytes` are those that are right. */
+export interface ContentReport {
+  readonly blobs: number;
+  readonly bytes: number;
+  readonly problems: readonly ContentProblem[];
+}
+
 /**
  * Content-addressed blobs under one root. A blob is visible only when whole and verified; writing follows
  * write, fsync, rename, fsync the folder, then the record (DESIGN section 4).
@@ -47,6 +60,11 @@ export interface ContentStore {
   /** Holds blobs against collection until released; leases of a dead engine end when the store is opened. */
   lease(): Lease;
   list(): AsyncIterable<BlobInfo>;
+  /**
+   * Reads every blob and compares it with its name and record.
+   * @param options.repair sets damaged files aside and makes the records agree with the files.
+   */
+  check(options?: { readonly signal?: AbortSignal; readonly repair?: boolean }): Promise<ContentReport>;
   /**
    * Deletes blobs that no root in `roots` names, that no lease holds, and abandoned ingests: those that nobody has open
    * and nobody touched for `ingestAge` ms (the store's own by default). Temporary files get the store's own age in any

@@ -15,6 +15,7 @@ import { createContainer } from './create.ts';
 import { EventBus } from './events.ts';
 import { checkExec, createExec, resizeExec, startExec, startExecDetached } from './exec.ts';
 import { ExecStore } from './exec-store.ts';
+import { checkStores } from './check.ts';
 import { explainImagePath, explainImageSize, imageLayers } from './explain.ts';
 import { containerChanges, exportContainer } from './filesystem.ts';
 import {
@@ -116,7 +117,7 @@ const networkUses = {
 
 const volumeUses = { create: createVolume, remove: removeVolume, prune: pruneVolumes } as const;
 
-const systemUses = { info: systemInfo, diskUsage } as const;
+const systemUses = { info: systemInfo, diskUsage, check: checkStores } as const;
 
 /**
  * The engine: containers, images, networks and volumes under one data root, with Docker's rules and words. It knows

@@ -1,7 +1,9 @@
 import type { Command } from '../command.ts';
 import { buildCommands } from './build.ts';
+import { checkCommand } from './check.ts';
 import { containerCommands } from './containers.ts';
 import { copyCommand } from './copy.ts';
+import { doctorCommand } from './doctor.ts';
 import { explainCommands } from './explain.ts';
 import { imageCommands } from './images.ts';
 import { inspectCommands } from './inspect.ts';
@@ -27,4 +29,6 @@ export const commands: readonly Command[] = [
   ...volumeCommands,
   ...loginCommands,
   ...systemCommands,
+  checkCommand,
+  doctorCommand,
 ];
