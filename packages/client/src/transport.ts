@@ -1,12 +1,11 @@
+import type * as http from 'node:http';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { createRequire } from 'node:module';
 import { Duplex, pipeline, type Readable } from 'node:stream';
 import { EngineError } from './errors.ts';
 
 // Not by import: that reads every export of node:http, and one of them loads a WebSocket client, 10 ms of start-up.
-const { Agent, request: httpRequest } = createRequire(import.meta.url)(
-  'node:http',
-) as typeof import('node:http');
+const { Agent, request: httpRequest } = createRequire(import.meta.url)('node:http') as typeof http;
 
 /** Values of a query: undefined ones are left out, lists repeat the name, objects are JSON. */
 export type Query = Readonly<

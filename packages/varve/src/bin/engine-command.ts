@@ -30,7 +30,13 @@ export const engineCommand: Command = {
       description: 'What running containers need (default /run/varve)',
     },
     { name: 'pidfile', short: 'p', type: 'string', value: 'file', description: 'File for the process id' },
-    { name: 'storage-driver', short: 's', type: 'string', value: 'driver', description: 'overlay2, vfs or erofs' },
+    {
+      name: 'storage-driver',
+      short: 's',
+      type: 'string',
+      value: 'driver',
+      description: 'overlay2, vfs or erofs',
+    },
     { name: 'config-file', type: 'string', value: 'file', description: 'JSON of settings, as daemon.json' },
     {
       name: 'insecure-registry',

@@ -12,7 +12,11 @@ test('what work needed goes back to the kernel once the process is idle', async 
   garbage = [];
   assert.equal(garbage.length, 0);
   using _memory = giveMemoryBackWhenIdle(1000);
-  for (const deadline = Date.now() + 20_000; process.memoryUsage.rss() > busy - (60 << 20); await sleep(500)) {
+  for (
+    const deadline = Date.now() + 20_000;
+    process.memoryUsage.rss() > busy - (60 << 20);
+    await sleep(500)
+  ) {
     assert.ok(Date.now() < deadline, `${busy >> 20} MiB became ${process.memoryUsage.rss() >> 20}`);
   }
 });

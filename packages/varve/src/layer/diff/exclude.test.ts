@@ -12,7 +12,9 @@ test('leaves excluded paths out of a layer, and nothing beside them', async () =
     mkdirSync(join(upper, 'etc'), { recursive: true });
     for (const name of ['hosts', 'hosts.mine']) writeFileSync(join(upper, 'etc', name), '');
     const output = join(folder, 'layer');
-    await writeLayer({ kind: 'overlay', upper, lowers: [] }, output, 'none', { exclude: ['/etc/hosts', '/proc'] });
+    await writeLayer({ kind: 'overlay', upper, lowers: [] }, output, 'none', {
+      exclude: ['/etc/hosts', '/proc'],
+    });
     const paths = await Array.fromAsync(readLayer({ path: output, compression: 'none' }), ({ path }) => path);
     assert.deepEqual(paths, ['/etc', '/etc/hosts.mine']);
   } finally {
