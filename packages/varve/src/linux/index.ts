@@ -1,11 +1,13 @@
 export { kernelHasX32 } from './abi.ts';
 export {
+  countDestroyedSubvolumes,
   createSubvolume,
   destroySubvolume,
   enableBtrfsQuota,
   limitSubvolume,
   snapshotSubvolume,
   subvolumeInode,
+  wakeSubvolumeCleaner,
 } from './btrfs.ts';
 export type { FileName } from './c-string.ts';
 export { capabilityNames, decodeCapabilities, ownCapabilities, ownHardLimit } from './capabilities.ts';

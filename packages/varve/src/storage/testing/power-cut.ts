@@ -10,8 +10,16 @@ const ioctl = declare<(fd: number, request: number, argument: Buffer) => number>
 const shutdownRequest = 0x8004587d;
 const withoutFlush = 2;
 
-/** A small ext4 file system in a file, whose power can be cut: what was not synced is gone. */
-export class PowerCutDisk implements Disposable {
+/** A small disk whose power can be cut: what was not synced is gone. */
+export interface TestDisk extends Disposable {
+  /** Where it is mounted. */
+  readonly path: string;
+  /** Stops every write at once, and starts again from what had reached the disk. */
+  cut(): void;
+}
+
+/** A small ext4 file system in a file. */
+export class PowerCutDisk implements TestDisk {
   readonly #folder = mkdtempSync('/var/tmp/varve-disk-');
 
   constructor() {
@@ -23,12 +31,10 @@ export class PowerCutDisk implements Disposable {
     this.#mount();
   }
 
-  /** Where it is mounted. */
   get path(): string {
     return join(this.#folder, 'disk');
   }
 
-  /** Stops every write at once, and starts again from what had reached the disk. */
   cut(): void {
     const fd = openSync(this.path, 'r');
     try {

@@ -5,6 +5,7 @@ import { mountsBelow, unmount } from '../../linux/index.ts';
 import { type ChainID, chainId, type DiffID, digestOf } from '../../oci/index.ts';
 import type { LayerToApply, StorageDriver } from '../types.ts';
 import { type Listing, type ListingOptions, listTree } from './listing.ts';
+import type { TestDisk } from './power-cut.ts';
 import { makeTar, type TestEntry } from './tar.ts';
 
 /** A driver under test and how it differs from others where they may differ. */
@@ -16,6 +17,10 @@ export interface DriverUnderTest {
   readonly exported: string;
   /** What rename(2) of a folder of the parent does. */
   readonly renamesLowerFolders: boolean;
+  /** Where data roots are made; `/var/tmp` when absent. */
+  readonly folder?: string;
+  /** A disk of about 128 MiB that the driver can stand on; ext4 when absent. */
+  readonly disk?: () => TestDisk;
 }
 
 /** A data root for one test, with a driver on it. */
@@ -26,7 +31,7 @@ export class Rig implements AsyncDisposable {
   #files = 0;
 
   /** @param folder where the data root is made. */
-  constructor(under: DriverUnderTest, folder = '/var/tmp') {
+  constructor(under: DriverUnderTest, folder = under.folder ?? '/var/tmp') {
     this.root = mkdtempSync(join(folder, 'varve-storage-'));
     this.#under = under;
     this.driver = under.create(this.snapshots);

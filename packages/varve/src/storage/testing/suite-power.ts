@@ -15,8 +15,9 @@ const entries: readonly TestEntry[] = Array.from({ length: 200 }, (_, i) => ({
 
 /** Power fails the moment a call has returned: what it promised is there, whole. A disk that is full says so. */
 export function testPowerCuts(under: DriverUnderTest): void {
+  const makeDisk = under.disk ?? (() => new PowerCutDisk());
   test('a layer that was applied is whole after a power cut', async () => {
-    using disk = new PowerCutDisk();
+    using disk = makeDisk();
     await using rig = new Rig(under, disk.path);
     const chain = await rig.apply(undefined, entries);
     disk.cut();
@@ -30,7 +31,7 @@ export function testPowerCuts(under: DriverUnderTest): void {
   });
 
   test('a prepared, a committed and a removed snapshot are so after a power cut', async () => {
-    using disk = new PowerCutDisk();
+    using disk = makeDisk();
     await using rig = new Rig(under, disk.path);
     const base = await rig.apply(undefined, entries);
     const gone = await rig.apply(base, [{ name: 'gone' }]);
@@ -54,7 +55,7 @@ export function testPowerCuts(under: DriverUnderTest): void {
   });
 
   test('a full disk fails the layer and harms nothing else', async () => {
-    using disk = new PowerCutDisk();
+    using disk = makeDisk();
     await using rig = new Rig(under, disk.path);
     const base = await rig.apply(undefined, entries);
     const before = asObject(await rig.list(base));

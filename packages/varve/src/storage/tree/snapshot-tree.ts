@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VarveError } from '../../base/index.ts';
@@ -200,7 +200,15 @@ export class SnapshotTree {
   #trash(path: string, id: string): void {
     // A folder that recovery moves a second time must not meet its own first name.
     const target = join(this.#folder, 'trash', `${id}.${randomBytes(4).toString('hex')}`);
-    renameSync(path, target);
+    try {
+      renameSync(path, target);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+      // A full btrfs has no room for a new name, but a reserve for taking names away.
+      rmSync(join(path, recordFile), { force: true });
+      this.#delete(path);
+      return;
+    }
     this.#delete(target);
   }
 

@@ -66,11 +66,7 @@ export abstract class TreeDriver implements StorageDriver {
     signal: AbortSignal,
   ): Promise<{ readonly applied: LayerSizes; readonly details: LayerDetails }>;
   /** Fills a staging folder for an active snapshot. */
-  protected abstract fill(
-    staging: Staging,
-    parent: ChainID | undefined,
-    options: FillOptions,
-  ): Promise<void>;
+  protected abstract fill(staging: Staging, parent: ChainID | undefined, options: FillOptions): Promise<void>;
   /** Mounts the snapshot at `target`, an empty folder. */
   protected abstract attach(snapshot: Snapshot, target: string, readOnly: boolean): void;
   /** Folder of the snapshot's own files, for measuring. */

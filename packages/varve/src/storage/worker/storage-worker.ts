@@ -2,6 +2,7 @@ import { parentPort } from 'node:worker_threads';
 import { type ErrorKind, VarveError } from '../../base/index.ts';
 import type { Usage } from '../types.ts';
 import { copyTree } from './copy-tree.ts';
+import { deleteSubvolumes } from './delete-subvolumes.ts';
 import { deleteTree } from './delete-tree.ts';
 import { findWhiteouts } from './find-whiteouts.ts';
 import { linkTree } from './link-tree.ts';
@@ -27,6 +28,7 @@ export interface JobReply {
 function perform(job: Job): JobReply {
   switch (job.type) {
     case 'delete':
+      deleteSubvolumes(job.path);
       deleteTree(job.path);
       return {};
     case 'measure':

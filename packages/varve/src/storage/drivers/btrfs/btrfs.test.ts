@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import {
+  createSubvolume,
+  enableBtrfsQuota,
+  FilesystemSync,
+  filesystemName,
+  subvolumeInode,
+} from '../../../linux/index.ts';
+import { BtrfsDisk, type DriverUnderTest, Rig, testDriver } from '../../testing/index.ts';
+import { BtrfsDriver } from './btrfs.ts';
+
+const disk = new BtrfsDisk(2048);
+const release = (): void => disk[Symbol.dispose]();
+process.once('exit', release);
+after(() => {
+  process.off('exit', release);
+  release();
+});
+
+const under: DriverUnderTest = {
+  name: 'btrfs',
+  create: (root) => new BtrfsDriver(root),
+  module: new URL('./btrfs.ts', import.meta.url),
+  exported: 'BtrfsDriver',
+  renamesLowerFolders: true,
+  folder: disk.path,
+  disk: () => new BtrfsDisk(128),
+};
+
+testDriver(under);
+
+const mebibyte = 1 << 20;
+
+test('the disk of the power cuts forgets what was not synced', async () => {
+  using own = new BtrfsDisk(128);
+  const at = (name: string): string => join(own.path, name);
+  writeFileSync(at('synced'), 'x');
+  {
+    using filesystem = new FilesystemSync(own.path);
+    await filesystem.sync();
+  }
+  writeFileSync(at('lost'), 'x');
+  own.cut();
+  assert.deepEqual(readdirSync(own.path), ['synced']);
+});
+
+test('says why it cannot run on another file system', async () => {
+  await using rig = new Rig(under, '/var/tmp');
+  const probe = await rig.driver.probe();
+  assert.notEqual(filesystemName(rig.root), 'btrfs');
+  assert.match(probe.ok ? '' : probe.reason, /^\/.*\/snapshots is on \w+, the btrfs driver needs btrfs$/);
+  assert.ok(!existsSync(rig.snapshots));
+});
+
+test('every snapshot is a subvolume that shares its blocks with its parent', async () => {
+  await using rig = new Rig(under);
+  const base = await rig.commit(undefined, (root) =>
+    writeFileSync(join(root, 'big'), Buffer.alloc(64 * mebibyte)),
+  );
+  const before = execFileSync('df', ['--output=used', '-B1', disk.path], { encoding: 'utf8' });
+  for (let i = 0; i < 5; i++)
+    await rig.active(`box-${i}`, base, (root) => writeFileSync(join(root, 'x'), ''));
+  const root = rig.driver.metadata('box-0')['MergedDir'] ?? '';
+  assert.equal(statSync(root, { bigint: true }).ino, subvolumeInode);
+  using filesystem = new FilesystemSync(disk.path);
+  await filesystem.sync();
+  const used = (text: string): number => Number(text.split('\n')[1]);
+  const grown =
+    used(execFileSync('df', ['--output=used', '-B1', disk.path], { encoding: 'utf8' })) - used(before);
+  assert.ok(grown < 8 * mebibyte, `five snapshots of 64 MiB took ${grown} bytes`);
+});
+
+test('a snapshot goes with the subvolumes that a container made in it', async () => {
+  await using rig = new Rig(under);
+  await rig.driver.prepare('box', undefined);
+  const root = await rig.driver.mount('box');
+  mkdirSync(join(root, 'a/b'), { recursive: true });
+  await createSubvolume(join(root, 'a/b'), 'inner');
+  writeFileSync(join(root, 'a/b/inner/file'), '');
+  mkdirSync(join(root, 'a/b/inner/folder'));
+  await createSubvolume(join(root, 'a/b/inner/folder'), 'innermost');
+  await rig.driver.unmount('box');
+  await rig.driver.remove('box');
+  await rig.driver.close();
+  assert.deepEqual(rig.leftovers(), []);
+  const list = execFileSync('btrfs', ['subvolume', 'list', disk.path], { encoding: 'utf8' });
+  assert.doesNotMatch(list, /inner/);
+});
+
+test('keeps a container to its size where quotas are on, and says how to turn them on where not', async () => {
+  using own = new BtrfsDisk(512);
+  await using rig = new Rig(under, own.path);
+  const base = await rig.commit(undefined, (root) =>
+    writeFileSync(join(root, 'ten'), Buffer.alloc(10 * mebibyte, 1)),
+  );
+  const size = 50 * mebibyte;
+  await assert.rejects(rig.driver.prepare('box', base, { size }), {
+    kind: 'not-implemented',
+    message: /quotas, which are off/,
+  });
+  assert.ok(!rig.driver.has('box'));
+  await enableBtrfsQuota(own.path);
+  await rig.driver.prepare('box', base, { size });
+  await rig.driver.prepare('free', base);
+  const fill = (root: string, mebibytes: number): void => {
+    for (let i = 0; i < mebibytes; i++) writeFileSync(join(root, `file-${i}`), Buffer.alloc(mebibyte, i));
+  };
+  await rig.within('box', (root) => fill(root, 25));
+  await rig.within('box', (root) => {
+    // EDQUOT has no name in Node.
+    assert.throws(() => fill(root, 60), { errno: -122 });
+    assert.ok(readdirSync(root).length < 45);
+    assert.equal(readFileSync(join(root, 'file-1')).length, mebibyte);
+  });
+  await rig.within('free', (root) => fill(root, 60));
+});
