@@ -52,11 +52,11 @@ afterEach(async () => {
   });
 });
 
-let served_ = 0;
+let imagesServed = 0;
 
 /** Puts an image on the registry and gives its reference. */
 function serve(image: Pick<MadeImage, 'manifest' | 'blobs'>, type?: string, digest?: string): string {
-  const name = `lie/n${served_++}`;
+  const name = `lie/n${imagesServed++}`;
   const path = join(served, 'manifests', name);
   mkdirSync(path, { recursive: true });
   const document = JSON.stringify({
