@@ -49,7 +49,8 @@ export function openQuestions(tree: LayerTree): OpenQuestions {
       if (hidden && inode.implied && inode.children.size === 0) folder.children?.delete(name);
     }
   };
-  visit(tree.root, '', isOpaque(tree.root));
+  // The kernel merges the roots of all layers, whatever they say.
+  visit(tree.root, '', false);
   return { whiteouts, folders };
 }
 
