@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { endContainers } from '../support/end-containers.ts';
 
 /** The program under test. */
 export const entry = new URL('../../src/bin/varve.ts', import.meta.url).pathname;
@@ -236,15 +237,20 @@ export class TestEngine implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#process) {
-      const left = await this.docker('ps', '-aq');
-      const ids = left.stdout.split('\n').filter(Boolean);
-      if (ids.length > 0) await this.docker('rm', '-fv', ...ids);
-      await this.down();
+    try {
+      if (this.#process) {
+        const left = await this.docker('ps', '-aq');
+        const ids = left.stdout.split('\n').filter(Boolean);
+        if (ids.length > 0) await this.docker('rm', '-fv', ...ids);
+        await this.down();
+      }
+    } finally {
+      endContainers(this.folder);
+      unmountBelow(this.folder);
+      // Whatever is in use above goes with its last user; a monitor may still write here.
+      rmSync(this.folder, { recursive: true, force: true, maxRetries: 20 });
+      execFileSync('ip', ['netns', 'del', this.netns]);
     }
-    execFileSync('ip', ['netns', 'del', this.netns]);
-    unmountBelow(this.folder);
-    rmSync(this.folder, { recursive: true, force: true });
   }
 }
 
