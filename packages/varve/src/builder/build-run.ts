@@ -96,6 +96,7 @@ export class BuildRun {
       emit({ type: 'warning', message: `${rule}: ${message} (line ${range.startLine})` });
     }
     await this.#name(target);
+    this.#session.options.images.flush();
     const tags = request.tags.map((tag) => familiarReference(withDefaultTag(parseReference(tag))));
     emit({ type: 'done', image: target.image, tags });
     return target.image;

@@ -125,14 +125,11 @@ export class StageState {
     return images.create(this.#current);
   }
 
-  /** Stores the image after `outcome` and goes on to it. */
+  /** Stores the image after `outcome` and goes on to it. It is on disk for good when the build has flushed the store. */
   async commit(images: ImageStore, outcome: StepOutcome): Promise<Digest> {
     const config = this.next(outcome);
-    const image = await images.create({
-      config,
-      platform: this.platform,
-      ...(this.image === undefined ? {} : { parent: this.image }),
-    });
+    const parent = this.image === undefined ? {} : { parent: this.image };
+    const image = await images.create({ config, platform: this.platform, ...parent }, [], { durable: false });
     this.advance(image.id, config);
     return image.id;
   }

@@ -91,7 +91,12 @@ export class StepCache {
     return row ? readStep(row) : undefined;
   }
 
+  /** Not durable by itself: a step whose record a power cut takes is built again. */
   put(inputs: StepInputs, result: StepResult): void {
+    this.#state.transaction(() => this.#put(inputs, result), { durable: false });
+  }
+
+  #put(inputs: StepInputs, result: StepResult): void {
     const now = Date.now();
     this.#state
       .prepare(

@@ -23,10 +23,13 @@ export class BlobRecords {
     return row === undefined ? undefined : toInfo(row);
   }
 
+  /**
+   * Not durable by itself: the record that names the blob comes later and takes this one along to the disk, and a file
+   * whose record was lost is taken up again at the next opening.
+   */
   put(blob: BlobInfo): void {
-    this.#state
-      .prepare('INSERT OR REPLACE INTO content_blobs (digest, size) VALUES (?, ?)')
-      .run(blob.digest, blob.size);
+    const put = this.#state.prepare('INSERT OR REPLACE INTO content_blobs (digest, size) VALUES (?, ?)');
+    this.#state.transaction(() => put.run(blob.digest, blob.size), { durable: false });
   }
 
   /** Forgets blobs, all in one transaction. */

@@ -20,24 +20,28 @@ export async function createImage(
   records: ImageRecords,
   content: ContentStore,
   image: NewImage,
+  options: { readonly durable?: boolean } = {},
 ): Promise<Digest> {
   const layers = storedLayers(records, image.config.rootfs.diff_ids);
   using lease = content.lease();
-  const config = await writeJson(content, lease, mediaTypes.ociConfig, image.config);
+  const json = document(mediaTypes.ociConfig, image.config);
+  const config = json.descriptor;
   const existing = records.image(config.digest);
-  const manifest =
-    existing?.manifest ??
-    (await writeJson(content, lease, mediaTypes.ociManifest, {
-      schemaVersion: 2,
-      mediaType: mediaTypes.ociManifest,
-      config,
-      layers: layers.map((layer) => layer.blob),
-    } satisfies Manifest));
-  records.putImage({ id: config.digest, config, manifest, size: totalSize(layers), parent: image.parent }, [
-    config.digest,
-    manifest.digest,
-    ...layers.map((layer) => layer.blob.digest),
-  ]);
+  const own = document(mediaTypes.ociManifest, {
+    schemaVersion: 2,
+    mediaType: mediaTypes.ociManifest,
+    config,
+    layers: layers.map((layer) => layer.blob),
+  } satisfies Manifest);
+  const manifest = existing?.manifest ?? own.descriptor;
+  // Together, so that they wait for the disk once.
+  await Promise.all([write(content, lease, json), ...(existing ? [] : [write(content, lease, own)])]);
+  const blobs = [config.digest, manifest.digest, ...layers.map((layer) => layer.blob.digest)];
+  records.putImage(
+    { id: config.digest, config, manifest, size: totalSize(layers), parent: image.parent },
+    blobs,
+    options,
+  );
   return config.digest;
 }
 
@@ -46,15 +50,18 @@ export function totalSize(layers: readonly StoredLayer[]): number {
   return layers.reduce((sum, layer) => sum + layer.size, 0);
 }
 
-/** Leased before it is written: it may be there already, and about to be collected. */
-async function writeJson(
-  content: ContentStore,
-  lease: Lease,
-  mediaType: string,
-  value: object,
-): Promise<Descriptor> {
+interface Document {
+  readonly descriptor: Descriptor;
+  readonly bytes: Buffer;
+}
+
+function document(mediaType: string, value: object): Document {
   const bytes = encodeJson(value);
-  lease.add(digestOf(bytes));
-  const { digest, size } = await content.write(bytes);
-  return { mediaType, digest, size };
+  return { descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length }, bytes };
+}
+
+/** Leased before it is written: it may be there already, and about to be collected. */
+async function write(content: ContentStore, lease: Lease, { descriptor, bytes }: Document): Promise<void> {
+  lease.add(descriptor.digest);
+  await content.write(bytes);
 }

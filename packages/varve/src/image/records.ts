@@ -41,6 +41,11 @@ export class ImageRecords {
     return this.#state.transaction(work);
   }
 
+  /** See {@link State.flush}. */
+  flush(): void {
+    this.#state.flush();
+  }
+
   images(): ImageRecord[] {
     return this.#state.prepare('SELECT * FROM image_images ORDER BY stored_at DESC').all().map(imageRecord);
   }
@@ -58,9 +63,16 @@ export class ImageRecords {
       .map((row) => row['id'] as Digest);
   }
 
-  /** Inserts the image with the blobs it needs; an image that exists keeps its age and gets the newer manifest. */
-  putImage(image: Omit<ImageRecord, 'storedAt' | 'lastTaggedAt'>, blobs: Iterable<Digest>): void {
-    this.transaction(() => {
+  /**
+   * Inserts the image with the blobs it needs; an image that exists keeps its age and gets the newer manifest.
+   * @param options.durable false for an image whose loss at a power cut is nobody's; {@link State.flush} brings it to disk.
+   */
+  putImage(
+    image: Omit<ImageRecord, 'storedAt' | 'lastTaggedAt'>,
+    blobs: Iterable<Digest>,
+    options: { readonly durable?: boolean } = {},
+  ): void {
+    this.#state.transaction(() => {
       this.#state
         .prepare(
           `INSERT INTO image_images (id, config, manifest, size, stored_at, parent) VALUES (?, ?, ?, ?, ?, ?)
@@ -76,7 +88,7 @@ export class ImageRecords {
         );
       const insert = this.#state.prepare('INSERT OR IGNORE INTO image_blobs (image, digest) VALUES (?, ?)');
       for (const digest of blobs) insert.run(image.id, digest);
-    });
+    }, options);
   }
 
   deleteImage(id: Digest): void {
@@ -163,11 +175,13 @@ export class ImageRecords {
       .map((row) => this.layer(row['diff_id'] as DiffID) as StoredLayer);
   }
 
-  /** Keeps the blob that is recorded already, if any. */
+  /** Keeps the blob that is recorded already, if any. Becomes durable with the record of an image that has the layer. */
   putLayer(layer: StoredLayer): void {
-    this.#state
-      .prepare('INSERT OR IGNORE INTO image_layers (diff_id, blob, size, tar_size) VALUES (?, ?, ?, ?)')
-      .run(layer.diffId, JSON.stringify(layer.blob), layer.size, layer.tarSize);
+    const put = this.#state.prepare(
+      'INSERT OR IGNORE INTO image_layers (diff_id, blob, size, tar_size) VALUES (?, ?, ?, ?)',
+    );
+    const run = () => put.run(layer.diffId, JSON.stringify(layer.blob), layer.size, layer.tarSize);
+    this.#state.transaction(run, { durable: false });
   }
 
   deleteLayer(diffId: DiffID): void {
@@ -192,8 +206,10 @@ export class ImageRecords {
       .map((row) => row['name'] as string);
   }
 
+  /** Not durable: what is forgotten is uploaded once more. */
   putOrigin(digest: Digest, name: string): void {
-    this.#state.prepare('INSERT OR IGNORE INTO image_origins (digest, name) VALUES (?, ?)').run(digest, name);
+    const put = this.#state.prepare('INSERT OR IGNORE INTO image_origins (digest, name) VALUES (?, ?)');
+    this.#state.transaction(() => put.run(digest, name), { durable: false });
   }
 
   deleteOrigins(digest: Digest): void {

@@ -35,6 +35,7 @@ import { ImageRecords } from './records.ts';
 import { type RemoveOptions, removeImage } from './remove.ts';
 import { type SavedImage, saveImages } from './save.ts';
 import type {
+  CreateImageOptions,
   HistoryItem,
   ImageStore,
   LoadedImage,
@@ -68,6 +69,8 @@ export class LocalImageStore implements ImageStore {
   readonly #configs = new Map<Digest, ImageConfig>();
   readonly #pinnedLayers = new Pins<DiffID>();
   readonly #pinnedSnapshots = new Pins<ChainID>();
+  /** Records may not be on disk yet. */
+  #behind = false;
   readonly #layerRoots: (() => Iterable<readonly DiffID[]>)[] = [];
 
   constructor(options: ImageStoreOptions) {
@@ -165,11 +168,21 @@ export class LocalImageStore implements ImageStore {
     return this.#records.layer(blob.diffId) as StoredLayer;
   }
 
-  async create(image: NewImage, tags: readonly string[] = []): Promise<LocalImage> {
-    const id = await createImage(this.#records, this.#content, image);
+  async create(
+    image: NewImage,
+    tags: readonly string[] = [],
+    options: CreateImageOptions = {},
+  ): Promise<LocalImage> {
+    if (options.durable === false) this.#behind = true;
+    const id = await createImage(this.#records, this.#content, image, options);
     for (const diffId of image.config.rootfs.diff_ids) this.#pinnedLayers.release(diffId);
     for (const tag of tags) this.tag(id, tag);
     return this.#view(id) as LocalImage;
+  }
+
+  flush(): void {
+    if (this.#behind) this.#records.flush();
+    this.#behind = false;
   }
 
   history(image: LocalImage): readonly HistoryItem[] {

@@ -114,6 +114,14 @@ export interface TransferOptions {
   readonly onEvent?: (event: TransferEvent) => void;
 }
 
+export interface CreateImageOptions {
+  /**
+   * False for an image that nobody was told of yet: losing power may lose its record, the end of the process does not.
+   * Default true.
+   */
+  readonly durable?: boolean;
+}
+
 /**
  * The local images: records in SQLite, blobs in the content store, unpacked layers in the storage driver.
  * References given in are Docker's (`app`, `app:1`, `host/app@sha256:…`); those kept are canonical.
@@ -149,7 +157,9 @@ export interface ImageStore {
   /** Records a layer blob that was written to a temporary path of the content store; the file is taken over. */
   addLayer(blob: LayerBlob, path: string): Promise<StoredLayer>;
   /** Stores config and manifest of a new image whose layers are all known, and tags it. Idempotent by content. */
-  create(image: NewImage, tags?: readonly string[]): Promise<LocalImage>;
+  create(image: NewImage, tags?: readonly string[], options?: CreateImageOptions): Promise<LocalImage>;
+  /** Brings to disk what {@link ImageStore.create} recorded with `durable: false`. */
+  flush(): void;
   history(image: LocalImage): readonly HistoryItem[];
   pull(reference: string, options?: TransferOptions): Promise<LocalImage>;
   push(reference: string, options?: TransferOptions): Promise<Descriptor>;

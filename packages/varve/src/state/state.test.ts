@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -52,6 +52,23 @@ test('a relaxed commit is seen at once and by the next process', () => {
     assert.equal(first.prepare('PRAGMA synchronous').get()?.['synchronous'], 2, 'full sync is back');
     using second = new State(join(folder, 'state.db'));
     assert.equal(second.prepare('SELECT name FROM demo_items').get()?.['name'], 'relaxed');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('a flush brings relaxed commits into the file itself', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'varve-state-'));
+  try {
+    using first = new State(join(folder, 'state.db'));
+    first.migrate({ room: 'demo', migrations: [one] });
+    const insert = first.prepare('INSERT INTO demo_items (name) VALUES (?)');
+    first.transaction(() => insert.run('relaxed'), { durable: false });
+    first.flush();
+    // Without the WAL, as if nothing of it had reached the disk.
+    copyFileSync(join(folder, 'state.db'), join(folder, 'copy.db'));
+    using copy = new State(join(folder, 'copy.db'));
+    assert.equal(copy.prepare('SELECT name FROM demo_items').get()?.['name'], 'relaxed');
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -84,6 +84,11 @@ export class State implements Disposable {
     }
   }
 
+  /** Brings commits that were not durable to disk (sqlite.org/pragma.html#pragma_wal_checkpoint syncs the WAL first). */
+  flush(): void {
+    this.#database.exec('PRAGMA wal_checkpoint(PASSIVE)');
+  }
+
   #transact<T>(work: () => T): T {
     this.#database.exec('BEGIN IMMEDIATE');
     this.#depth++;

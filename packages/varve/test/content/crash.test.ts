@@ -85,7 +85,7 @@ describe('a content store', { skip }, () => {
   });
 
   test('promises nothing that the database could not keep', async () => {
-    const { lines } = await hurt('fsync:error=EIO:when=8', 'state.db-wal');
+    const { lines } = await hurt('pwrite64:error=EIO:when=20', 'state.db-wal');
     assert.ok(
       lines.some((line) => line.startsWith('failed ')),
       lines.join('\n'),
