@@ -10,7 +10,7 @@ import { ContainerStore } from './container-store.ts';
 import { completeHostConfig } from './host-config.ts';
 import { mergeSettings } from './settings.ts';
 import { now } from './time.ts';
-import { type ContainerRecord, zeroTime } from './types.ts';
+import { type ContainerRecord, neverStarted } from './types.ts';
 
 function record(name: string, id = randomId()): ContainerRecord {
   return {
@@ -25,15 +25,7 @@ function record(name: string, id = randomId()): ContainerRecord {
     mounts: [],
     networks: {},
     ports: {},
-    state: {
-      status: 'created',
-      pid: 0,
-      exitCode: 0,
-      error: '',
-      oomKilled: false,
-      startedAt: zeroTime,
-      finishedAt: zeroTime,
-    },
+    state: neverStarted,
     restartCount: 0,
     manuallyStopped: false,
     bootId: '',

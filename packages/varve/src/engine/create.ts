@@ -16,7 +16,7 @@ import { mergeSettings } from './settings.ts';
 import { ulimitsOf } from './runtime-spec.ts';
 import { parseSignal } from './signals.ts';
 import { now } from './time.ts';
-import { type ContainerRecord, type CreateRequest, type HostConfig, zeroTime } from './types.ts';
+import { type ContainerRecord, type CreateRequest, type HostConfig, neverStarted } from './types.ts';
 
 export interface CreateResult {
   readonly id: string;
@@ -138,15 +138,7 @@ export async function createContainer(core: EngineCore, request: CreateRequest):
       mounts,
       networks,
       ports: {},
-      state: {
-        status: 'created',
-        pid: 0,
-        exitCode: 0,
-        error: '',
-        oomKilled: false,
-        startedAt: zeroTime,
-        finishedAt: zeroTime,
-      },
+      state: neverStarted,
       restartCount: 0,
       manuallyStopped: false,
       bootId: '',

@@ -11,7 +11,7 @@ import { requestedEndpoint, sharedContainer } from './network-settings.ts';
 import { toResources } from './runtime-spec.ts';
 import { defaultPath } from './settings.ts';
 import { now } from './time.ts';
-import { type ContainerRecord, type HostConfig, zeroTime } from './types.ts';
+import { type ContainerRecord, type HostConfig, neverStarted } from './types.ts';
 
 type Step = Parameters<StepRunner['run']>[0];
 
@@ -60,15 +60,7 @@ function stepRecord(core: EngineCore, id: string, step: Step): ContainerRecord {
     mounts: [],
     networks: network ? { [network.name]: requestedEndpoint(null, network.id) } : {},
     ports: {},
-    state: {
-      status: 'created',
-      pid: 0,
-      exitCode: 0,
-      error: '',
-      oomKilled: false,
-      startedAt: zeroTime,
-      finishedAt: zeroTime,
-    },
+    state: neverStarted,
     restartCount: 0,
     manuallyStopped: false,
     bootId: core.bootId,

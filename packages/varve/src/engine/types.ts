@@ -242,3 +242,14 @@ export type Filters = Readonly<Record<string, readonly string[]>>;
 
 /** Docker's way to write "never". */
 export const zeroTime = '0001-01-01T00:00:00Z';
+
+/** The state of a new container. */
+export const neverStarted: ContainerState = {
+  status: 'created',
+  pid: 0,
+  exitCode: 0,
+  error: '',
+  oomKilled: false,
+  startedAt: zeroTime,
+  finishedAt: zeroTime,
+};
