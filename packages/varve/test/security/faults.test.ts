@@ -147,6 +147,21 @@ test('a container whose conmon is killed does not stay for ever', { timeout: 60_
   assert.deepEqual(processesWith(id), []);
 });
 
+test('the end of a container without its conmon is found, and its port is free again', {
+  timeout: 60_000,
+}, async () => {
+  const flags = ['-d', '-p', '127.0.0.1:18080:80', 'busybox', 'sleep', '1000'];
+  const id = await engine.ok('run', ...flags);
+  const [conmon] = processesWith('conmon', id);
+  const pid = Number(await engine.inspect(id, '{{.State.Pid}}'));
+  process.kill(conmon as number, 'SIGKILL');
+  process.kill(pid, 'SIGKILL');
+  assert.equal(await engine.ok('wait', id), '137');
+  assert.equal(await engine.inspect(id, '{{.State.Status}} {{.State.Pid}}'), 'exited 0');
+  const next = await engine.ok('run', ...flags);
+  await engine.ok('rm', '-f', id, next);
+});
+
 test('a container whose process is killed from outside has one end, told once', {
   timeout: 60_000,
 }, async () => {
