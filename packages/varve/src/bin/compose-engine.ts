@@ -9,7 +9,14 @@ import { LocalImageStore } from '../image/index.ts';
 import { NetworkManager } from '../network/index.ts';
 import { ConmonRuntime } from '../runtime/index.ts';
 import { State } from '../state/index.ts';
-import { chooseDriver, ErofsDriver, Overlay2Driver, VfsDriver } from '../storage/index.ts';
+import {
+  BtrfsDriver,
+  chooseDriver,
+  ErofsDriver,
+  Overlay2Driver,
+  OverlayDriver,
+  VfsDriver,
+} from '../storage/index.ts';
 import { VolumeStore } from '../volume/index.ts';
 import type { EngineSettings } from './engine-settings.ts';
 
@@ -58,7 +65,13 @@ export async function composeEngine(
     closers.push(() => state.close());
     const content = openContentStore({ root, state, grace: 0 });
     const snapshots = join(root, 'snapshots');
-    const drivers = [new Overlay2Driver(snapshots), new VfsDriver(snapshots), new ErofsDriver(snapshots)];
+    const drivers = [
+      new Overlay2Driver(snapshots),
+      new VfsDriver(snapshots),
+      new ErofsDriver(snapshots),
+      new OverlayDriver(snapshots),
+      new BtrfsDriver(snapshots),
+    ];
     const driver = await chooseDriver(drivers, snapshots, settings['storage-driver']);
     closers.push(() => driver.close());
     const registries = new RegistryClient({

@@ -35,7 +35,7 @@ export const engineCommand: Command = {
       short: 's',
       type: 'string',
       value: 'driver',
-      description: 'overlay2, vfs or erofs',
+      description: 'overlay2, vfs, erofs, overlay or btrfs',
     },
     { name: 'config-file', type: 'string', value: 'file', description: 'JSON of settings, as daemon.json' },
     {
