@@ -13,10 +13,11 @@ import { type HostProcess, startVarveRegistry } from '../support/host-process.ts
 import { makeImage, ociArchive } from '../support/made-image.ts';
 import { choosePoints, countCalls, killAt } from './strace.ts';
 
+const kills = Number(process.env['VARVE_TEST_KILLS'] ?? 4);
 /** Kills at moments drawn from the work's own duration, for each kind of work. */
-const randomKills = 8;
+const randomKills = kills;
 /** Kills at chosen system calls, for each kind of work. */
-const chosenKills = 6;
+const chosenKills = kills;
 
 /** One kind of work that the engine is killed in. */
 interface Work {
@@ -132,7 +133,7 @@ async function finish(when: string, work: Work): Promise<void> {
   await work.check?.();
   await work.clean();
   await engine.ok('image', 'prune', '-f');
-  await eventually('clean', () => isDeepStrictEqual(holdings(root), baseline), 5000).catch(() =>
+  await eventually('clean', () => isDeepStrictEqual(holdings(root), baseline)).catch(() =>
     assert.deepEqual(holdings(root), baseline, `${when}: left over`),
   );
   const { layers, usedLayers } = recorded(root);
