@@ -81,6 +81,11 @@ before(async () => {
     'mkdir /made; for i in $(seq 300); do head -c 9000 /dev/urandom >/made/$i; done; rm /bin/vi',
   );
   await engine.ok('image', 'prune', '-f');
+  // Removed folders are deleted in the background.
+  await eventually('removed folders are gone', () => {
+    const { temporary, trash } = holdings(root);
+    return temporary?.length === 0 && trash?.length === 0;
+  });
   baseline = holdings(root);
 });
 
