@@ -57,6 +57,9 @@ function checkModes(request: CreateRequest, host: HostConfig): void {
 }
 
 const logDrivers = ['json-file', 'local', 'none'];
+/** Options that moby's drivers of these names know. */
+const logOptions =
+  'max-size max-file compress labels labels-regex env env-regex tag mode max-buffer-size'.split(' ');
 
 /** Refuses what would be quietly left out. */
 function checkSupported(core: EngineCore, host: HostConfig): void {
@@ -67,6 +70,12 @@ function checkSupported(core: EngineCore, host: HostConfig): void {
   }
   if (!logDrivers.includes(host.LogConfig.Type)) {
     throw refuse('UNKNOWN_LOG_DRIVER', `logger: no log driver named '${host.LogConfig.Type}' is registered`);
+  }
+  for (const [option, value] of Object.entries(host.LogConfig.Config)) {
+    if (!logOptions.includes(option)) {
+      throw refuse('UNKNOWN_LOG_OPT', `unknown log opt '${option}' for ${host.LogConfig.Type} log driver`);
+    }
+    if (option === 'max-size' && value !== '-1') parseBytes(value);
   }
   if (host.DeviceRequests?.length) {
     const [{ Driver = '', Capabilities } = {}] = host.DeviceRequests;

@@ -57,6 +57,11 @@ const refused: readonly (readonly [document: unknown, says: RegExp])[] = [
   [host({ Dns: ['x\nnameserver 6.6.6.6'] }), /invalid IP address/],
   [host({ DnsSearch: ['a\nnameserver 6.6.6.6'] }), /invalid DNS setting/],
   [host({ ExtraHosts: ['a:1.2.3.4\n6.6.6.6 b'] }), /bad format for add-host/],
+  [
+    host({ LogConfig: { Type: 'json-file', Config: { bogus: '1' } } }),
+    /unknown log opt 'bogus' for json-file/,
+  ],
+  [host({ LogConfig: { Type: 'json-file', Config: { 'max-size': '$(id)' } } }), /invalid size/],
   [host({ StorageOpt: { bogus: '1' } }), /unknown storage option/],
   [host({ Binds: ['/tmp:/t:rshared,dev,suid'] }), /invalid mode/],
   [host({ Binds: ['/tmp/a\0b:/t'] }), /NUL/],
