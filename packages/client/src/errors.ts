@@ -4,12 +4,15 @@ export class EngineError extends Error {
   readonly status: number;
   /** The call: `POST /containers/x/start`. */
   readonly call: string;
+  /** For an error told within a stream of progress: what a command ends with, a build step's own code or 1. */
+  readonly exitCode: number | undefined;
 
-  constructor(status: number, message: string, call: string, cause?: unknown) {
+  constructor(status: number, message: string, call: string, cause?: unknown, exitCode?: number) {
     super(message, cause === undefined ? undefined : { cause });
     this.name = 'EngineError';
     this.status = status;
     this.call = call;
+    this.exitCode = exitCode;
   }
 
   /** True for an EngineError of any copy of this module, with the status when one is given. */

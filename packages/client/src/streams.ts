@@ -10,9 +10,15 @@ function parseLine<T>(line: string, call: string, parse: (line: string) => unkno
   } catch (cause) {
     throw new EngineError(0, `the engine sent a line that is not JSON: ${line.slice(0, 200)}`, call, cause);
   }
-  const { error, errorDetail } = (value ?? {}) as { error?: unknown; errorDetail?: { message?: unknown } };
+  const { error, errorDetail } = (value ?? {}) as {
+    error?: unknown;
+    errorDetail?: { message?: unknown; code?: unknown };
+  };
   const failure = errorDetail?.message ?? error;
-  if (typeof failure === 'string') throw new EngineError(500, failure, call);
+  if (typeof failure === 'string') {
+    const code = Number(errorDetail?.code ?? 0);
+    throw new EngineError(500, failure, call, undefined, code === 0 ? 1 : code);
+  }
   return value as T;
 }
 

@@ -7,7 +7,8 @@ import { VarveError } from '../base/index.ts';
  */
 export function errorText(error: unknown): string {
   if (EngineError.is(error)) {
-    return error.status === 0 ? error.message : `Error response from daemon: ${error.message}`;
+    const isPlain = error.status === 0 || error.exitCode !== undefined;
+    return isPlain ? error.message : `Error response from daemon: ${error.message}`;
   }
   const { code, syscall, path } = (error ?? {}) as NodeJS.ErrnoException;
   if (error instanceof Error && code !== undefined && syscall !== undefined && path !== undefined) {

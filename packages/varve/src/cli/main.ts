@@ -1,3 +1,4 @@
+import { EngineError } from '@varve/client';
 import { VarveError } from '../base/index.ts';
 import type { Command, CommandContext } from './command.ts';
 import { complete } from './complete.ts';
@@ -160,6 +161,7 @@ export function report(error: unknown, terminal: Terminal, debug: boolean): numb
   terminal.warn(errorText(error));
   if (known.hint !== undefined) terminal.warn(`hint: ${known.hint}`);
   if (debug) terminal.warn(String((error as Error).stack ?? error));
+  if (EngineError.is(error) && error.exitCode !== undefined) return error.exitCode;
   return exitCodes[known.code] ?? 1;
 }
 

@@ -37,8 +37,12 @@ export const checkCommand: Command = {
     { command: 'varve system check', does: 'Say what is wrong' },
     { command: 'varve system check --repair', does: 'Set damaged blobs aside, too' },
   ],
-  run: async ({ terminal, signal, engine }, { flags }) => {
-    const report = await (await engine()).check<CheckReport>({ repair: flags.boolean('repair'), signal });
+  run: async (context, { flags }) => {
+    const { terminal, signal } = context;
+    const report = await (await context.engine()).check<CheckReport>({
+      repair: flags.boolean('repair'),
+      signal,
+    });
     const { problems } = report;
     if (flags.boolean('json')) terminal.print(JSON.stringify(report, null, 2));
     else {
