@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { cpus, release, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { busyboxBase, debianBase } from '../scripts/base-images.ts';
-import { type Measurement, measure, median, must } from './harness.ts';
+import { type Measurement, measure, median, must, untilIdle } from './harness.ts';
 import { inNamespace, type Peers, reenter, startPeers } from './peers.ts';
 
 const root = resolve(import.meta.dirname, '..');
@@ -95,9 +95,11 @@ async function run(peers: Peers): Promise<void> {
 async function pull(peers: Peers): Promise<void> {
   const { env, registry } = peers;
   const remote = `${registry}/bench/multi`;
-  const wipe = (argv: readonly string[]) => (): void => {
+  const wipe = (argv: readonly string[], pid?: number) => (): void => {
     must(argv, env);
     execFileSync('sync');
+    // What an engine deletes after its answer is not the next pull's time.
+    if (pid !== undefined) untilIdle(pid);
   };
   const cold = [
     'podman',
@@ -113,12 +115,12 @@ async function pull(peers: Peers): Promise<void> {
       varve: {
         argv: [...peers.varve, 'pull', '-q', remote],
         env,
-        prepare: wipe([...peers.varve, 'image', 'prune', '-af']),
+        prepare: wipe([...peers.varve, 'image', 'prune', '-af'], peers.pids.varve),
       },
       docker: {
         argv: [...peers.docker, 'pull', '-q', remote],
         env,
-        prepare: wipe([...peers.docker, 'image', 'prune', '-af']),
+        prepare: wipe([...peers.docker, 'image', 'prune', '-af'], peers.pids.docker),
       },
       podman: {
         argv: [...cold, 'pull', '-q', '--tls-verify=false', remote],

@@ -99,3 +99,17 @@ export async function measure(
       return measurement;
     });
 }
+
+/** Waits until a process has used next to no processor time for half a second, at most 20 s. */
+export function untilIdle(pid: number): void {
+  const ticks = (): number => {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+    return Number(fields[11]) + Number(fields[12]);
+  };
+  const deadline = performance.now() + 20_000;
+  for (let before = ticks(), now = before + 9; now - before > 1 && performance.now() < deadline; ) {
+    before = ticks();
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
+    now = ticks();
+  }
+}
