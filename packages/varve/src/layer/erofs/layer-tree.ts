@@ -127,7 +127,7 @@ export class LayerTree implements TarHandler {
     const target = cleanPath(entry.linkName);
     if (target === path) return;
     const { parent, base: name } = splitPath(target);
-    const from = target === '' ? undefined : (this.#walk(parent) ?? this.#walk(this.#resolve(parent)));
+    const from = target === '' ? undefined : this.#existing(parent);
     const source = from?.children?.get(name);
     if (!source || source.children || source.isWhiteout) {
       throw layerError(
@@ -143,6 +143,7 @@ export class LayerTree implements TarHandler {
   #makeFolder(path: BytePath, entry: TarEntry): Inode {
     if (path === this.#lastPath) return this.#lastFolder;
     let folder = this.#walk(path);
+    if (folder === 'barred') throw layerError('TAR_NOT_A_FOLDER', 'not a folder', pathBytes(path));
     if (!folder) {
       const real = this.#resolve(path);
       if (real.length > maxPathBytes) throw layerError('TAR_BAD_NAME', 'path too long', pathBytes(path));
@@ -166,8 +167,17 @@ export class LayerTree implements TarHandler {
     return made;
   }
 
-  /** The folder at a path as the kernel resolves it with the root as `/`; undefined when something is not there. */
-  #walk(path: BytePath): Inode | undefined {
+  /** The folder at a path, where it exists. */
+  #existing(path: BytePath): Inode | undefined {
+    const folder = this.#walk(path) ?? this.#walk(this.#resolve(path));
+    return folder === 'barred' ? undefined : folder;
+  }
+
+  /**
+   * The folder at a path as the kernel resolves it with the root as `/`; undefined when something is not there (ENOENT),
+   * `barred` when something is no folder or links lead in circles (ENOTDIR, ELOOP).
+   */
+  #walk(path: BytePath): Inode | 'barred' | undefined {
     const stack: Inode[] = [this.root];
     const parts = path.split('/').toReversed();
     for (let links = 0; parts.length > 0; ) {
@@ -180,14 +190,14 @@ export class LayerTree implements TarHandler {
       const next = stack.at(-1)?.children?.get(part);
       if (!next) return undefined;
       if (next.target) {
-        if (++links > maxLinks) throw layerError('TAR_NOT_A_FOLDER', 'too many links', pathBytes(path));
+        if (++links > maxLinks) return 'barred';
         const text = next.target.toString('latin1');
         if (text.startsWith('/')) stack.length = 1;
         parts.push(...text.split('/').toReversed());
       } else if (next.children) {
         stack.push(next);
       } else {
-        throw layerError('TAR_NOT_A_FOLDER', 'not a folder', pathBytes(path));
+        return 'barred';
       }
     }
     return stack.at(-1);

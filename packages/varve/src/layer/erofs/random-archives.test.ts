@@ -40,7 +40,9 @@ function look(root: string): string[] {
   return lines
     .map((line) => line.replace(/ 20\d* 0:0 \S+ dev=0,0$/, ' whiteout'))
     .filter(
-      (line) => !/ (?:whiteout|40755 0:0)$/.test(line) || !opaque.some((path) => line.startsWith(path)),
+      (line) =>
+        !/ (?:whiteout|40755 0:0(?: trusted\.overlay\.opaque=79)?)$/.test(line) ||
+        !opaque.some((path) => line.startsWith(path)),
     );
 }
 
