@@ -43,7 +43,10 @@ for (const cutAfterMs of [30, 90, 170, 260]) {
     const server = await startServer(t, join(before, 'registry'));
     const witness = newWitness();
     const cut = new Promise<void>((resolve) => {
-      setTimeout(() => resolve(cutPower(before)), cutAfterMs);
+      setTimeout(() => {
+        witness.diskDied = true;
+        resolve(cutPower(before));
+      }, cutAfterMs);
     });
     await pushUntilDeath(server.url, 0, witness);
     await cut;
