@@ -41,7 +41,7 @@ import {
 } from './networks.ts';
 import type { EngineParts } from './parts.ts';
 import { pruneContainers, removeContainer } from './remove.ts';
-import { renameContainer, updateContainer } from './rename.ts';
+import { renameContainer } from './rename.ts';
 import { restoreContainers } from './restore.ts';
 import { stopAllContainers } from './shutdown.ts';
 import { startContainer } from './start.ts';
@@ -50,6 +50,7 @@ import { EngineStepRunner } from './step-runner.ts';
 import { killContainer, pauseContainer, restartContainer, stopContainer, unpauseContainer } from './stop.ts';
 import { containerSize, diskUsage, systemInfo } from './system.ts';
 import { containerTop } from './top.ts';
+import { updateContainer } from './update.ts';
 import { createVolume, pruneVolumes, removeVolume } from './volumes.ts';
 import { waitContainer } from './wait.ts';
 

@@ -15,7 +15,7 @@ export type {
   LogLevel,
 } from './parts.ts';
 export { parseTime } from './prune-time.ts';
-export type { UpdateRequest } from './rename.ts';
+export type { UpdateRequest } from './update.ts';
 export { commandLine } from './settings.ts';
 export type { StatsSample } from './stats.ts';
 export type { DiskUsage, SystemInfo } from './system.ts';

@@ -1,10 +1,9 @@
 import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
-import { pipeline } from 'node:stream/promises';
 import type { ContainerSummary, Port } from '@varve/client';
 import { formatBytes, formatDuration, shortId, VarveError } from '../../base/index.ts';
 import { interactiveSession } from '../attach.ts';
 import type { Command } from '../command.ts';
+import { archiveOutput } from '../output/archive.ts';
 import {
   type Column,
   filterFlag,
@@ -16,7 +15,6 @@ import {
   printList,
   quietFlag,
 } from '../output/list.ts';
-import { checkOutput } from '../output/path.ts';
 import { formatTable } from '../output/table.ts';
 import { goTime } from '../output/time.ts';
 import { changeCommands } from './change.ts';
@@ -334,19 +332,8 @@ const exportCommand: Command = {
   examples: [{ command: 'varve export -o root.tar web', does: 'To a file' }],
   completes: ['container'],
   run: async (context, { flags, arguments: [name = ''] }) => {
-    const output = flags.string('output');
-    if (output === undefined && context.terminal.interactive) {
-      throw new VarveError(
-        'invalid',
-        'USAGE',
-        'cowardly refusing to save to a terminal. Use the -o flag or redirect',
-      );
-    }
-    if (output !== undefined) checkOutput(output, 'failed to export container');
-    const archive = await (await context.engine()).containers.export(name, { signal: context.signal });
-    await pipeline(archive, output === undefined ? context.terminal.stdout : createWriteStream(output), {
-      end: output !== undefined,
-    });
+    const write = archiveOutput(context.terminal, flags.string('output'), 'failed to export container');
+    await write(await (await context.engine()).containers.export(name, { signal: context.signal }));
   },
 };
 

@@ -5,6 +5,7 @@ import { containerCommands } from './containers.ts';
 import { copyCommand } from './copy.ts';
 import { doctorCommand } from './doctor.ts';
 import { explainCommands } from './explain.ts';
+import { imageTransferCommands } from './image-transfer.ts';
 import { imageCommands } from './images.ts';
 import { inspectCommands } from './inspect.ts';
 import { lifecycleCommands } from './lifecycle.ts';
@@ -24,6 +25,7 @@ export const commands: readonly Command[] = [
   ...explainCommands,
   ...buildCommands,
   ...imageCommands,
+  ...imageTransferCommands,
   ...inspectCommands,
   ...networkCommands,
   ...volumeCommands,

@@ -16,12 +16,11 @@ import {
   unlinkat,
 } from '../../linux/index.ts';
 import { layerError } from '../errors.ts';
-import { type BytePath, pathBytes } from '../names.ts';
+import { type BytePath, pathBytes, splitPath } from '../names.ts';
+import { resolveLinks } from '../resolve-links.ts';
 
 const folderFlags = openFlags.path | constants.O_DIRECTORY;
 const resolve = resolveFlags.inRoot | resolveFlags.noMagicLinks;
-/** Links that lead to links; the kernel's own limit is 40. */
-const maxLinks = 40;
 /** Bytes of a folder's real path: with a name in it, it fits PATH_MAX, so that other programs can reach and remove it. */
 const maxPathBytes = 4096 - 256 - 2;
 
@@ -106,29 +105,11 @@ export class ConfinedRoot implements Disposable {
    * @throws VarveError TAR_NOT_A_FOLDER when links lead in circles.
    */
   resolve(path: BytePath): BytePath {
-    const done: string[] = [];
-    const parts = path.split('/').toReversed();
-    for (let links = 0; parts.length > 0; ) {
-      const part = parts.pop() as string;
-      if (part === '' || part === '.') continue;
-      if (part === '..') {
-        done.pop();
-        continue;
-      }
-      const target = this.#readLink(done.join('/'), part);
-      if (target === undefined) {
-        done.push(part);
-        continue;
-      }
-      if (++links > maxLinks) throw layerError('TAR_NOT_A_FOLDER', 'too many links', pathBytes(path));
-      const text = target.toString('latin1');
-      if (text.startsWith('/')) done.length = 0;
-      parts.push(...text.split('/').toReversed());
-    }
-    return done.join('/');
+    return resolveLinks(path, (link) => this.#readLink(link));
   }
 
-  #readLink(parent: BytePath, base: string): Buffer | undefined {
+  #readLink(path: BytePath): Buffer | undefined {
+    const { parent, base } = splitPath(path);
     const fd = parent === '' ? this.fd : openat2(this.fd, pathBytes(parent), folderFlags, 0, resolve);
     if (fd < 0) return undefined;
     const target = readlinkat(fd, pathBytes(base));

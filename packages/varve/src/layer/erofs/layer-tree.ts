@@ -1,13 +1,12 @@
 import { xattrName } from '../apply/metadata.ts';
 import { layerError, printable } from '../errors.ts';
 import { type BytePath, cleanPath, pathBytes, splitPath } from '../names.ts';
+import { maxLinks, resolveLinks } from '../resolve-links.ts';
 import type { TarEntry, TarEntryType } from '../tar/entry.ts';
 import type { TarHandler } from '../tar/reader.ts';
 import { isMetadataPath, overlayXattrs, readLayerName } from '../whiteouts.ts';
 import { Inode, types } from './inode.ts';
 
-/** Links that lead to links; the kernel's own limit is 40. */
-const maxLinks = 40;
 /** PATH_MAX less a name and a mount point: what is deeper no program could name. */
 const maxPathBytes = 3584;
 const maxNameBytes = 255;
@@ -145,7 +144,7 @@ export class LayerTree implements TarHandler {
     let folder = this.#walk(path);
     if (folder === 'barred') throw layerError('TAR_NOT_A_FOLDER', 'not a folder', pathBytes(path));
     if (!folder) {
-      const real = this.#resolve(path);
+      const real = resolveLinks(path, (link) => this.find(link)?.target);
       if (real.length > maxPathBytes) throw layerError('TAR_BAD_NAME', 'path too long', pathBytes(path));
       folder = this.root;
       for (const part of real === '' ? [] : real.split('/')) folder = this.#step(folder, part, path, entry);
@@ -169,7 +168,7 @@ export class LayerTree implements TarHandler {
 
   /** The folder at a path, where it exists. */
   #existing(path: BytePath): Inode | undefined {
-    const folder = this.#walk(path) ?? this.#walk(this.#resolve(path));
+    const folder = this.#walk(path) ?? this.#walk(resolveLinks(path, (link) => this.find(link)?.target));
     return folder === 'barred' ? undefined : folder;
   }
 
@@ -201,30 +200,6 @@ export class LayerTree implements TarHandler {
       }
     }
     return stack.at(-1);
-  }
-
-  /** The path without links, as the text has it where nothing exists (`missing/../etc` is `etc`). */
-  #resolve(path: BytePath): BytePath {
-    const done: string[] = [];
-    const parts = path.split('/').toReversed();
-    for (let links = 0; parts.length > 0; ) {
-      const part = parts.pop() as string;
-      if (part === '' || part === '.') continue;
-      if (part === '..') {
-        done.pop();
-        continue;
-      }
-      const target = this.find([...done, part].join('/'))?.target;
-      if (!target) {
-        done.push(part);
-        continue;
-      }
-      if (++links > maxLinks) throw layerError('TAR_NOT_A_FOLDER', 'too many links', pathBytes(path));
-      const text = target.toString('latin1');
-      if (text.startsWith('/')) done.length = 0;
-      parts.push(...text.split('/').toReversed());
-    }
-    return done.join('/');
   }
 }
 
