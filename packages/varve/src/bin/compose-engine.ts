@@ -15,6 +15,8 @@ import {
   ErofsDriver,
   Overlay2Driver,
   OverlayDriver,
+  parseStorageOptions,
+  type StorageDriverKind,
   VfsDriver,
 } from '../storage/index.ts';
 import { VolumeStore } from '../volume/index.ts';
@@ -65,14 +67,17 @@ export async function composeEngine(
     closers.push(() => state.close());
     const content = openContentStore({ root, state, grace: 0 });
     const snapshots = join(root, 'snapshots');
-    const drivers = [
-      new Overlay2Driver(snapshots),
-      new VfsDriver(snapshots),
-      new ErofsDriver(snapshots),
-      new OverlayDriver(snapshots),
-      new BtrfsDriver(snapshots),
+    const drivers: StorageDriverKind[] = [
+      { name: 'overlay2', create: (options) => new Overlay2Driver(snapshots, options) },
+      { name: 'vfs', create: (options) => new VfsDriver(snapshots, options) },
+      { name: 'erofs', create: (options) => new ErofsDriver(snapshots, options) },
+      { name: 'overlay', create: (options) => new OverlayDriver(snapshots, options) },
+      { name: 'btrfs', create: (options) => new BtrfsDriver(snapshots, options) },
     ];
-    const driver = await chooseDriver(drivers, snapshots, settings['storage-driver']);
+    const driver = await chooseDriver(drivers, snapshots, {
+      requested: settings['storage-driver'],
+      options: parseStorageOptions(settings['storage-opts'] ?? []),
+    });
     closers.push(() => driver.close());
     const registries = new RegistryClient({
       userAgent: `varve/${options.version}`,

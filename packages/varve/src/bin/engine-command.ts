@@ -37,6 +37,12 @@ export const engineCommand: Command = {
       value: 'driver',
       description: 'overlay2, vfs, erofs, overlay or btrfs',
     },
+    {
+      name: 'storage-opt',
+      type: 'list',
+      value: 'key=value',
+      description: "Of the storage driver, e.g. overlay2.size=10G; each driver's README lists its own",
+    },
     { name: 'config-file', type: 'string', value: 'file', description: 'JSON of settings, as daemon.json' },
     {
       name: 'insecure-registry',

@@ -12,6 +12,7 @@ const fileSchema = z.strictObject({
   pidfile: z.string().optional(),
   group: z.string().optional(),
   'storage-driver': z.string().optional(),
+  'storage-opts': texts.optional(),
   'default-runtime': z.string().optional(),
   'init-path': z.string().optional(),
   debug: z.boolean().optional(),

@@ -19,6 +19,7 @@ function flagSettings({ flags }: ParsedArguments): EngineSettings {
     'exec-root': text('exec-root'),
     pidfile: text('pidfile'),
     'storage-driver': text('storage-driver'),
+    'storage-opts': list('storage-opt'),
     'insecure-registries': list('insecure-registry'),
     'registry-mirrors': list('registry-mirror'),
     debug: flags.boolean('debug') ? true : undefined,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { chooseDriver, Overlay2Driver, type Probe, VfsDriver } from './index.ts';
+import { chooseDriver, Overlay2Driver, type Probe, type StorageDriverKind, VfsDriver } from './index.ts';
 
 let root = '';
 
@@ -17,25 +17,32 @@ class BrokenDriver extends Overlay2Driver {
   }
 }
 
+const overlay2: StorageDriverKind = {
+  name: 'overlay2',
+  create: (options) => new Overlay2Driver(root, options),
+};
+const broken: StorageDriverKind = { name: 'overlay2', create: () => new BrokenDriver(root) };
+const vfs: StorageDriverKind = { name: 'vfs', create: (options) => new VfsDriver(root, options) };
+
 const holds = (name: string): string | undefined =>
   mkdirSync(join(root, name, 'a'.repeat(64)), { recursive: true });
 
 test('takes the first driver that can run on an empty root', async () => {
-  const drivers = [new BrokenDriver(root), new VfsDriver(root)];
+  const drivers = [broken, vfs];
   assert.equal((await chooseDriver(drivers, root)).name, 'vfs');
-  assert.equal((await chooseDriver([new Overlay2Driver(root), ...drivers], root)).name, 'overlay2');
+  assert.equal((await chooseDriver([overlay2, ...drivers], root)).name, 'overlay2');
 });
 
 test('takes the driver whose snapshots the root holds', async () => {
   holds('vfs');
-  assert.equal((await chooseDriver([new Overlay2Driver(root), new VfsDriver(root)], root)).name, 'vfs');
+  assert.equal((await chooseDriver([overlay2, vfs], root)).name, 'vfs');
 });
 
 test('takes the driver that was asked for, whatever the root holds', async () => {
   holds('vfs');
-  const drivers = [new Overlay2Driver(root), new VfsDriver(root)];
-  assert.equal((await chooseDriver(drivers, root, 'overlay2')).name, 'overlay2');
-  await assert.rejects(chooseDriver(drivers, root, 'zfs'), {
+  const drivers = [overlay2, vfs];
+  assert.equal((await chooseDriver(drivers, root, { requested: 'overlay2' })).name, 'overlay2');
+  await assert.rejects(chooseDriver(drivers, root, { requested: 'zfs' }), {
     kind: 'invalid',
     message: 'unknown storage driver "zfs"',
     hint: 'known drivers: overlay2, vfs',
@@ -43,15 +50,15 @@ test('takes the driver that was asked for, whatever the root holds', async () =>
 });
 
 test('says which driver cannot run and why', async () => {
-  await assert.rejects(chooseDriver([new BrokenDriver(root)], root, 'overlay2'), {
+  await assert.rejects(chooseDriver([broken], root, { requested: 'overlay2' }), {
     kind: 'unavailable',
     message: 'the storage driver overlay2 was asked for, but cannot run here: no overlay in this kernel',
   });
-  await assert.rejects(chooseDriver([new BrokenDriver(root)], root), {
+  await assert.rejects(chooseDriver([broken], root), {
     message: 'no storage driver can run here (overlay2: no overlay in this kernel)',
   });
   holds('overlay2');
-  await assert.rejects(chooseDriver([new BrokenDriver(root), new VfsDriver(root)], root), {
+  await assert.rejects(chooseDriver([broken, vfs], root), {
     message: new RegExp(`^the storage driver overlay2 has snapshots in ${root}, but cannot run here`),
   });
 });
@@ -59,8 +66,18 @@ test('says which driver cannot run and why', async () => {
 test('does not guess between the snapshots of two drivers', async () => {
   holds('vfs');
   holds('overlay2');
-  await assert.rejects(chooseDriver([new Overlay2Driver(root), new VfsDriver(root)], root), {
+  await assert.rejects(chooseDriver([overlay2, vfs], root), {
     kind: 'conflict',
     message: `${root} contains several valid graphdrivers: overlay2, vfs`,
+  });
+});
+
+test('gives options to the driver it chooses, and to no other', async () => {
+  const kinds = [overlay2, vfs];
+  const options = [['overlay2.override_kernel_check', 'true']] as const;
+  assert.equal((await chooseDriver(kinds, root, { options })).name, 'overlay2');
+  await assert.rejects(chooseDriver(kinds, root, { requested: 'vfs', options }), {
+    kind: 'invalid',
+    message: 'error initializing graphdriver: vfs: unknown option overlay2.override_kernel_check',
   });
 });

@@ -1,8 +1,14 @@
-export { chooseDriver } from './choose-driver.ts';
+export { type ChooseOptions, chooseDriver, type StorageDriverKind } from './choose-driver.ts';
 export { ErofsDriver } from './drivers/erofs/erofs.ts';
 export { BtrfsDriver } from './drivers/btrfs/btrfs.ts';
 export { OverlayDriver } from './drivers/overlay/overlay.ts';
 export { Overlay2Driver } from './drivers/overlay2/overlay2.ts';
 export { VfsDriver } from './drivers/vfs/vfs.ts';
+export {
+  parseBooleanOption,
+  parseStorageOptions,
+  readStorageOptions,
+  type StorageOption,
+} from './options.ts';
 export type * from './types.ts';
 export { copyInBackground, deleteInBackground, measureInBackground } from './worker/jobs.ts';

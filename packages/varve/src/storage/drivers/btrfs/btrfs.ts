@@ -11,6 +11,7 @@ import {
   snapshotSubvolume,
 } from '../../../linux/index.ts';
 import type { ChainID } from '../../../oci/index.ts';
+import { readStorageOptions, type StorageOption } from '../../options.ts';
 import { existingAncestor } from '../../tree/folders.ts';
 import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
 import { type FillOptions, TreeDriver } from '../../tree/tree-driver.ts';
@@ -34,9 +35,13 @@ export class BtrfsDriver extends TreeDriver {
   readonly independentLayers = false;
   readonly #root: string;
 
-  /** @param root folder of all drivers; this one keeps to `<root>/btrfs`. */
-  constructor(root: string) {
+  /**
+   * @param root folder of all drivers; this one keeps to `<root>/btrfs`.
+   * @throws VarveError `invalid` for an option that it does not know.
+   */
+  constructor(root: string, options: readonly StorageOption[] = []) {
     super(join(root, 'btrfs'));
+    readStorageOptions('btrfs', options, {});
     this.#root = root;
   }
 

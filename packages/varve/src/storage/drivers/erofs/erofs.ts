@@ -23,6 +23,7 @@ import {
   mountsBelow,
 } from '../../../linux/index.ts';
 import type { ChainID } from '../../../oci/index.ts';
+import { readStorageOptions, type StorageOption } from '../../options.ts';
 import { existingAncestor } from '../../tree/folders.ts';
 import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
 import { mountPoint, TreeDriver } from '../../tree/tree-driver.ts';
@@ -56,9 +57,13 @@ export class ErofsDriver extends TreeDriver {
   readonly #gate = new KeyedLock();
   #views = 0;
 
-  /** @param root folder of all drivers; this one keeps to `<root>/erofs`. */
-  constructor(root: string) {
+  /**
+   * @param root folder of all drivers; this one keeps to `<root>/erofs`.
+   * @throws VarveError `invalid` for an option that it does not know.
+   */
+  constructor(root: string, options: readonly StorageOption[] = []) {
     super(join(root, 'erofs'));
+    readStorageOptions('erofs', options, {});
     this.#root = root;
     this.#adoptLayers();
   }

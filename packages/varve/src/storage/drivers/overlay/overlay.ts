@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { applyLayer, type DiffSource } from '../../../layer/index.ts';
 import { bindMount, filesystemName, inFolder, mountFilesystem } from '../../../linux/index.ts';
 import type { ChainID } from '../../../oci/index.ts';
+import { readStorageOptions, type StorageOption } from '../../options.ts';
 import { existingAncestor } from '../../tree/folders.ts';
 import { copyRootAttributes } from '../../tree/root-attributes.ts';
 import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
@@ -30,9 +31,13 @@ export class OverlayDriver extends TreeDriver {
   readonly independentLayers = false;
   readonly #root: string;
 
-  /** @param root folder of all drivers; this one keeps to `<root>/overlay`. */
-  constructor(root: string) {
+  /**
+   * @param root folder of all drivers; this one keeps to `<root>/overlay`.
+   * @throws VarveError `invalid` for an option that it does not know.
+   */
+  constructor(root: string, options: readonly StorageOption[] = []) {
     super(join(root, 'overlay'));
+    readStorageOptions('overlay', options, {});
     this.#root = root;
   }
 

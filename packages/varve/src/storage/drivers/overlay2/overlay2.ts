@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { applyLayer, type DiffSource } from '../../../layer/index.ts';
 import { bindMount, filesystemName } from '../../../linux/index.ts';
 import type { ChainID } from '../../../oci/index.ts';
+import { parseBooleanOption, readStorageOptions, type StorageOption } from '../../options.ts';
 import { existingAncestor } from '../../tree/folders.ts';
 import { copyRootAttributes, markRoot, wasRootSet } from '../../tree/root-attributes.ts';
 import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
@@ -34,9 +35,13 @@ export class Overlay2Driver extends TreeDriver {
   /** Ids of layers that {@link settleLayer} has seen since the start. */
   readonly #settled = new Set<string>();
 
-  /** @param root folder of all drivers; this one keeps to `<root>/overlay2`. */
-  constructor(root: string) {
+  /**
+   * @param root folder of all drivers; this one keeps to `<root>/overlay2`.
+   * @throws VarveError `invalid` for an option that it does not know.
+   */
+  constructor(root: string, options: readonly StorageOption[] = []) {
     super(join(root, 'overlay2'));
+    readStorageOptions('overlay2', options, { 'overlay2.override_kernel_check': parseBooleanOption });
     this.#root = root;
   }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { applyLayer, type DiffSource } from '../../../layer/index.ts';
 import { bindMount, FilesystemSync, filesystemName } from '../../../linux/index.ts';
 import type { ChainID } from '../../../oci/index.ts';
+import { readStorageOptions, type StorageOption } from '../../options.ts';
 import { existingAncestor } from '../../tree/folders.ts';
 import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
 import { TreeDriver } from '../../tree/tree-driver.ts';
@@ -24,9 +25,13 @@ export class VfsDriver extends TreeDriver {
   readonly independentLayers = false;
   readonly #root: string;
 
-  /** @param root folder of all drivers; this one keeps to `<root>/vfs`. */
-  constructor(root: string) {
+  /**
+   * @param root folder of all drivers; this one keeps to `<root>/vfs`.
+   * @throws VarveError `invalid` for an option that it does not know.
+   */
+  constructor(root: string, options: readonly StorageOption[] = []) {
     super(join(root, 'vfs'));
+    readStorageOptions('vfs', options, {});
     this.#root = root;
   }
 
