@@ -1,2 +1,3 @@
 export { type CheckedConfig, type ConfigProblem, checkConfig, formatProblem, loadConfig } from './load.ts';
-export { configSchema, parseAddress, type RegistryConfig, type RegistryConfigInput } from './schema.ts';
+export { configSchema, type RegistryConfig, type RegistryConfigInput } from './schema.ts';
+export { parseAddress } from './values.ts';

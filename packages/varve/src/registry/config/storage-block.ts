@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import { duration } from './values.ts';
+
+/** The block `storage`. */
+export const storageBlock = z
+  .strictObject({
+    filesystem: z
+      .strictObject({
+        rootdirectory: z
+          .string()
+          .min(1)
+          .default('/var/lib/varve/registry')
+          .describe('Folder of the blobs, the uploads and the records.'),
+      })
+      .prefault({}),
+    delete: z
+      .strictObject({
+        enabled: z.boolean().default(false).describe('Allow DELETE of tags, manifests and blobs.'),
+      })
+      .prefault({}),
+    maintenance: z
+      .strictObject({
+        uploadpurging: z
+          .strictObject({
+            enabled: z.boolean().default(true).describe('Drop abandoned uploads.'),
+            age: duration('168h', 'An upload untouched for so long is abandoned.'),
+            interval: duration('24h', 'Time between two looks.'),
+          })
+          .prefault({}),
+        collect: z
+          .strictObject({
+            enabled: z.boolean().default(true).describe('Remove blobs that no manifest needs.'),
+            interval: duration('24h', 'Time between two collections.'),
+            grace: duration('24h', 'What is younger, or was asked for since, stays.'),
+            untagged: z.boolean().default(false).describe('Remove manifests that nothing leads to, too.'),
+          })
+          .prefault({}),
+        readonly: z
+          .strictObject({ enabled: z.boolean().default(false).describe('Answer 405 to every write.') })
+          .prefault({}),
+      })
+      .prefault({}),
+  })
+  .prefault({});

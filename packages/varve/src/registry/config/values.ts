@@ -1,0 +1,34 @@
+import { z } from 'zod';
+import { parseDuration } from '../../base/index.ts';
+
+/** A Go duration such as `30s` with its default. */
+export function duration(fallback: string, description: string): z.ZodDefault<z.ZodString> {
+  return z
+    .string()
+    .refine(
+      (text) => {
+        try {
+          return parseDuration(text) >= 0;
+        } catch {
+          return false;
+        }
+      },
+      { error: 'not a duration such as 30s or 24h' },
+    )
+    .default(fallback)
+    .describe(description);
+}
+
+/** `host:port`, `[v6]:port` or `:port`. */
+export const address = z.string().refine((text) => parseAddress(text) !== undefined, {
+  error: 'not an address such as 127.0.0.1:5000 or :5000',
+});
+
+/** Splits `host:port`, `[v6]:port` or `:port`; undefined when it is none. */
+export function parseAddress(
+  text: string,
+): { readonly host: string | undefined; readonly port: number } | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]*)):(\d{1,5})$/.exec(text);
+  if (!match || Number(match[3]) > 65535) return undefined;
+  return { host: match[1] || match[2] || undefined, port: Number(match[3]) };
+}
