@@ -347,6 +347,12 @@ export interface DiskUsage {
   readonly Containers: readonly ContainerSummary[] | null;
   readonly Volumes: readonly Volume[] | null;
   readonly BuildCache: readonly Readonly<Record<string, unknown>>[] | null;
+  /** Varve's own: every byte of the data root; the parts add up to the total. */
+  readonly DataRoot?: {
+    readonly Path: string;
+    readonly TotalBytes: number;
+    readonly Parts: readonly { readonly Part: string; readonly Items: number; readonly Bytes: number }[];
+  };
 }
 
 export interface PruneResult {

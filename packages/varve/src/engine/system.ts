@@ -1,7 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { arch, availableParallelism, release, totalmem } from 'node:os';
-import type { LocalImage } from '../image/index.ts';
-import type { Volume } from '../volume/index.ts';
 import type { Container } from './container.ts';
 import type { EngineCore } from './core.ts';
 
@@ -79,57 +77,7 @@ export async function systemInfo(core: EngineCore): Promise<SystemInfo> {
   };
 }
 
-/** What takes how much space: `docker system df`. */
-export interface DiskUsage {
-  readonly layersBytes: number;
-  readonly images: readonly {
-    readonly image: LocalImage;
-    readonly sharedBytes: number;
-    readonly containers: number;
-  }[];
-  readonly containers: readonly { readonly container: Container; readonly bytes: number }[];
-  readonly volumes: readonly { readonly volume: Volume; readonly bytes: number; readonly users: number }[];
-}
-
-/** @param types leaves out what is not asked for (`image`, `container`, `volume`); all when empty. */
-export async function diskUsage(core: EngineCore, types: readonly string[] = []): Promise<DiskUsage> {
-  const wants = (type: string): boolean => types.length === 0 || types.includes(type);
-  const containers = core.containers.list();
-  const images = wants('image') ? core.images.list() : [];
-  const layers = new Map<string, { readonly size: number; users: number }>();
-  for (const image of images) {
-    for (const { diffId, size } of core.images.layers(image)) {
-      const known = layers.get(diffId);
-      if (known) known.users++;
-      else layers.set(diffId, { size, users: 1 });
-    }
-  }
-  const shared = (image: LocalImage): number =>
-    core.images
-      .layers(image)
-      .reduce((sum, { diffId, size }) => ((layers.get(diffId)?.users ?? 0) > 1 ? sum + size : sum), 0);
-  return {
-    layersBytes: [...layers.values()].reduce((sum, { size }) => sum + size, 0),
-    images: images.map((image) => ({
-      image,
-      sharedBytes: shared(image),
-      containers: containers.filter(({ record }) => record.imageId === image.id).length,
-    })),
-    containers: wants('container')
-      ? await Promise.all(containers.map((container) => usageOf(core, container)))
-      : [],
-    volumes: wants('volume')
-      ? await Promise.all(
-          core.volumes.list().map(async (volume) => ({
-            volume,
-            bytes: await core.volumes.usage(volume.name).catch(() => -1),
-            users: containers.filter(({ record }) => record.mounts.some(({ Name }) => Name === volume.name))
-              .length,
-          })),
-        )
-      : [],
-  };
-}
+export { type DiskUsage, diskUsage } from './disk-usage.ts';
 
 async function usageOf(
   core: EngineCore,

@@ -198,6 +198,14 @@ export class ImageRecords {
     );
   }
 
+  /** The blobs one image needs. */
+  blobsOf(id: Digest): Digest[] {
+    return this.#state
+      .prepare('SELECT digest FROM image_blobs WHERE image = ?')
+      .all(id)
+      .map((row) => row['digest'] as Digest);
+  }
+
   /** Repositories known to hold a blob, for cross-repository mounts. */
   origins(digest: Digest): string[] {
     return this.#state

@@ -145,6 +145,14 @@ export class LocalImageStore implements ImageStore {
     return storedLayers(this.#records, image.config.rootfs.diff_ids);
   }
 
+  blobs(image: LocalImage): readonly Digest[] {
+    return this.#records.blobsOf(image.id);
+  }
+
+  layer(diffId: DiffID): StoredLayer | undefined {
+    return this.#records.layer(diffId);
+  }
+
   async unpack(
     image: LocalImage,
     options: { readonly signal?: AbortSignal } = {},

@@ -152,6 +152,10 @@ export interface ImageStore {
   }): Promise<{ readonly removed: readonly RemovedItem[]; readonly bytes: number }>;
   /** Bottom first, one for each DiffID of the config. */
   layers(image: LocalImage): readonly StoredLayer[];
+  /** Every blob the image needs: index, manifest, config, layers. */
+  blobs(image: LocalImage): readonly Digest[];
+  /** The record of a layer, whether or not an image has it. */
+  layer(diffId: DiffID): StoredLayer | undefined;
   /** Makes sure the image's snapshots are unpacked and gives the top one; undefined for an image without layers. */
   unpack(image: LocalImage, options?: { readonly signal?: AbortSignal }): Promise<ChainID | undefined>;
   /** Records a layer blob that was written to a temporary path of the content store; the file is taken over. */

@@ -11,4 +11,10 @@ export {
   type StorageOption,
 } from './options.ts';
 export type * from './types.ts';
-export { copyInBackground, deleteInBackground, measureInBackground } from './worker/jobs.ts';
+export {
+  copyInBackground,
+  deleteInBackground,
+  measureInBackground,
+  surveyInBackground,
+} from './worker/jobs.ts';
+export type { Extent, Survey, SurveyPlan } from './worker/survey-tree.ts';

@@ -81,6 +81,8 @@ export interface StorageDriver {
   /** Turns an active snapshot into the committed `chainId` without copying; a `chainId` that exists already drops it. */
   commit(key: string, chainId: ChainID): Promise<void>;
   usage(key: string): Promise<Usage>;
+  /** Folders and files that are the snapshot's, for accounting; absent where they cannot be told apart (a pool of blocks). */
+  paths?(key: string): readonly string[];
   /** Data for `GraphDriver.Data` in inspect: LowerDir, UpperDir, … */
   metadata(key: string): Record<string, string>;
   /** @throws `conflict` when it has children or is mounted. Removing what is not there does nothing. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type Bundle, bundle } from './bundle.ts';
-import { Pair } from './pair.ts';
+import { Pair, plain } from './pair.ts';
 
 let built: Bundle;
 let pair: Pair;
@@ -160,7 +160,6 @@ const readings: readonly (readonly string[])[] = [
   ],
   ['events', '--since', '1h', '--until', '0s', '-f', 'bogus=1'],
   ['system', 'df'],
-  ['system', 'df', '-v'],
   ['system', 'df', '--format', 'json'],
   ['version', '--format', '{{.Server.Version}} {{.Server.APIVersion}} {{.Client.Os}}'],
   ['info', '-f', '{{.Driver}} {{.ServerVersion}} {{.NCPU}} {{.Images}}'],
@@ -209,6 +208,14 @@ for (const args of readings) {
     await pair.same(args);
   });
 }
+
+test('varve system df -v says all that docker does, and then where every byte is', async () => {
+  const args = ['system', 'df', '-v'];
+  const theirs = plain(await pair.docker(args));
+  const ours = plain(await pair.varve(args));
+  assert.ok(ours.stdout.startsWith(theirs.stdout), `${theirs.stdout}\n---\n${ours.stdout}`);
+  assert.match(ours.stdout, /\nData root usage .*:\n\nPART ITEMS BYTES *\n(.*\n)*total \d+ *\n/);
+});
 
 /** The same for commands that make or end something, one client after the other. */
 const changes: readonly (readonly string[])[] = [

@@ -1,6 +1,6 @@
 import { versions } from 'node:process';
 import { z } from 'zod';
-import type { Engine } from '../../engine/index.ts';
+import type { DiskUsage, Engine } from '../../engine/index.ts';
 import { parseDocument } from '../create-body.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Route } from '../route.ts';
@@ -158,16 +158,17 @@ async function info(exchange: Exchange): Promise<void> {
   });
 }
 
+/** Docker's answer, in bytes on disk; `DataRoot` is ours: every byte of the root, so that nothing is missing. */
 async function diskUsage(exchange: Exchange): Promise<void> {
   const { engine, query, version } = exchange;
   const types = query.all('type').filter((type) => type !== '');
-  const usage = await engine.system.diskUsage(types);
+  const usage = await engine.system.diskUsage();
   const wants = (type: string): boolean => types.length === 0 || types.includes(type);
   exchange.send(200, {
-    LayersSize: usage.layersBytes,
+    LayersSize: wants('image') ? usage.layersBytes : 0,
     Images: wants('image')
-      ? usage.images.map(({ image, sharedBytes, containers }) =>
-          imageSummary(image, version, { sharedBytes, containers }),
+      ? usage.images.map(({ image, bytes, sharedBytes, containers }) =>
+          imageSummary(image, version, { diskBytes: bytes, sharedBytes, containers }),
         )
       : null,
     Containers: wants('container')
@@ -181,8 +182,33 @@ async function diskUsage(exchange: Exchange): Promise<void> {
     Volumes: wants('volume')
       ? usage.volumes.map(({ volume, bytes, users }) => volumeView(volume, { bytes, users }))
       : null,
-    BuildCache: wants('build-cache') ? [] : null,
+    BuildCache: wants('build-cache') ? usage.cache.map(cacheView) : null,
+    ...(types.length === 0
+      ? {
+          DataRoot: {
+            Path: engine.core.root,
+            TotalBytes: usage.totalBytes,
+            Parts: usage.parts.map(({ part, items, bytes }) => ({ Part: part, Items: items, Bytes: bytes })),
+          },
+        }
+      : {}),
   });
+}
+
+/** One piece of build cache, with the fields that clients read. */
+function cacheView({ id, bytes, kind }: DiskUsage['cache'][number]): Record<string, unknown> {
+  const never = new Date(0).toISOString();
+  return {
+    ID: id.replace(/^sha256:/, ''),
+    Type: kind === 'layer' ? 'regular' : 'exec.cachemount',
+    Description: kind === 'layer' ? 'layer of the build cache' : 'cache mounts and files of builds',
+    InUse: false,
+    Shared: false,
+    Size: bytes,
+    CreatedAt: never,
+    LastUsedAt: null,
+    UsageCount: 0,
+  };
 }
 
 const authBody = z.object({

@@ -17,7 +17,7 @@ function seconds(rfc3339: string | undefined): number {
 export function imageSummary(
   image: LocalImage,
   version: ApiVersion,
-  extra: { readonly sharedBytes?: number; readonly containers?: number } = {},
+  extra: { readonly sharedBytes?: number; readonly containers?: number; readonly diskBytes?: number } = {},
 ): Record<string, unknown> {
   const tags = familiar(image.tags);
   const digests = familiar(image.digests);
@@ -28,9 +28,9 @@ export function imageSummary(
     RepoTags: tags.length === 0 && none ? ['<none>:<none>'] : tags,
     RepoDigests: digests.length === 0 && none ? ['<none>@<none>'] : digests,
     Created: seconds(image.config.created),
-    Size: image.size,
+    Size: extra.diskBytes ?? image.size,
     SharedSize: extra.sharedBytes ?? -1,
-    ...(version < since.dnsNames ? { VirtualSize: image.size } : {}),
+    ...(version < since.dnsNames ? { VirtualSize: extra.diskBytes ?? image.size } : {}),
     Labels: image.config.config?.Labels ?? null,
     Containers: extra.containers ?? -1,
   };

@@ -173,20 +173,53 @@ function printDetails(terminal: Terminal, usage: DiskUsage): void {
   for (const line of formatTable(header, cache.map(cacheCells))) terminal.print(line);
 }
 
+/** Every byte of the data root, and what removing each image frees. */
+function printDataRoot(terminal: Terminal, usage: DiskUsage): void {
+  const { DataRoot: root } = usage;
+  if (!root) return;
+  terminal.print(`\nData root usage (${root.Path}), bytes allocated on disk:\n`);
+  const rows = root.Parts.filter((part) => part.Items > 0).map((part) => [
+    part.Part,
+    String(part.Items),
+    String(part.Bytes),
+  ]);
+  rows.push(['total', '', String(root.TotalBytes)]);
+  for (const line of formatTable(['PART', 'ITEMS', 'BYTES'], rows)) terminal.print(line);
+  terminal.print('\nImages, bytes allocated on disk (UNIQUE is what removing the image frees):\n');
+  const images = (usage.Images ?? []).map((image) => {
+    const shared = Math.max(image.SharedSize, 0);
+    const sizes = [image.Size, shared, image.Size - shared].map(String);
+    return [image.RepoTags?.[0] ?? '<none>:<none>', shortId(image.Id), ...sizes];
+  });
+  for (const line of formatTable(['IMAGE', 'IMAGE ID', 'BYTES', 'SHARED', 'UNIQUE'], images))
+    terminal.print(line);
+}
+
 export const diskUsageCommand: Command = {
   path: ['system', 'df'],
   group: 'system',
   summary: 'Show disk usage',
+  description:
+    'Sizes are bytes allocated on disk, as du(1) counts them, hard links once. With --verbose also every part of the data root: they add up to what `du -sx` says of it. UNIQUE SIZE is what removing the image frees.',
   usage: '[OPTIONS]',
   arity: { min: 0, max: 0 },
   flags: [
     formatFlag,
     { name: 'verbose', short: 'v', type: 'boolean', description: 'Show each image, container and volume' },
   ],
-  examples: [{ command: 'varve system df -v', does: 'In detail' }],
+  examples: [
+    { command: 'varve system df -v', does: 'In detail' },
+    { command: 'varve system df -v --format json', does: 'In detail, as JSON' },
+  ],
   run: async (context, parsed) => {
+    const { terminal } = context;
     const usage = await (await context.engine()).diskUsage();
-    if (parsed.flags.boolean('verbose')) printDetails(context.terminal, usage);
-    else printList(context.terminal, parsed, columns, usageRows(usage), (row) => row.type);
+    if (!parsed.flags.boolean('verbose'))
+      printList(terminal, parsed, columns, usageRows(usage), (row) => row.type);
+    else if (parsed.flags.string('format') === 'json') terminal.print(JSON.stringify(usage));
+    else {
+      printDetails(terminal, usage);
+      printDataRoot(terminal, usage);
+    }
   },
 };

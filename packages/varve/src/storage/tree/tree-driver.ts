@@ -282,6 +282,10 @@ export abstract class TreeDriver implements StorageDriver {
     );
   }
 
+  paths(key: string): readonly string[] {
+    return [this.tree.require(key).path];
+  }
+
   async usage(key: string): Promise<Usage> {
     return await this.measure(this.tree.require(key));
   }

@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { IdleTimer, idleThreadMs, VarveError } from '../../base/index.ts';
 import type { Usage } from '../types.ts';
 import type { Job, JobReply, StorageMessage } from './storage-worker.ts';
+import type { Survey, SurveyPlan } from './survey-tree.ts';
 
 // The bundle keeps workers beside itself under the same name.
 const entry = new URL(
@@ -82,6 +83,12 @@ export async function deleteInBackground(path: string): Promise<void> {
 export async function measureInBackground(path: string, below?: string): Promise<Usage> {
   const { usage } = await run('work', { type: 'measure', path, below });
   return usage ?? { bytes: 0, contentBytes: 0, inodes: 0 };
+}
+
+/** Adds up what each place of a tree takes on another thread. See {@link file://./survey-tree.ts}. */
+export async function surveyInBackground(path: string, plan: SurveyPlan): Promise<Survey> {
+  const { survey } = await run('work', { type: 'survey', path, plan });
+  return survey ?? { places: new Map(), linked: [] };
 }
 
 /** Finds whiteouts on another thread. See {@link file://./find-whiteouts.ts}. */

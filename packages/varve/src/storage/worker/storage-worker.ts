@@ -7,11 +7,13 @@ import { deleteTree } from './delete-tree.ts';
 import { findWhiteouts } from './find-whiteouts.ts';
 import { linkTree } from './link-tree.ts';
 import { measureTree } from './measure-tree.ts';
+import { type Survey, type SurveyPlan, surveyTree } from './survey-tree.ts';
 
 /** What the thread can be asked for. */
 export type Job =
   | { readonly type: 'delete'; readonly path: string }
   | { readonly type: 'measure'; readonly path: string; readonly below: string | undefined }
+  | { readonly type: 'survey'; readonly path: string; readonly plan: SurveyPlan }
   | { readonly type: 'whiteouts'; readonly path: string }
   | { readonly type: 'copy'; readonly from: string; readonly to: string }
   | { readonly type: 'link'; readonly stack: readonly string[]; readonly to: string };
@@ -21,6 +23,7 @@ export type StorageMessage = { readonly id: number; readonly job: Job } | 'end';
 
 export interface JobReply {
   readonly usage?: Usage;
+  readonly survey?: Survey;
   readonly whiteouts?: readonly string[];
   readonly error?: { readonly kind: ErrorKind; readonly code: string; readonly message: string };
 }
@@ -33,6 +36,8 @@ function perform(job: Job): JobReply {
       return {};
     case 'measure':
       return { usage: measureTree(job.path, job.below) };
+    case 'survey':
+      return { survey: surveyTree(job.path, job.plan) };
     case 'whiteouts':
       return { whiteouts: findWhiteouts(job.path) };
     case 'copy':
