@@ -26,8 +26,8 @@ export interface Piece {
 }
 
 /**
- * Plans the chunks of a file that is no single run of whole blocks in the tar: one with holes, or the last one of an
- * archive whose end was cut within a block, which no device can read. The largest chunk that no edge of a piece cuts needs the smallest map and no copy;
+ * Plans the chunks of a file, which may have holes, or be the last one of an archive whose end was cut within a block,
+ * which no device can read. The largest chunk that no edge of a piece cuts needs the smallest map and no copy;
  * with edges off the block grid, the chunks they cut are copied.
  * @param regions in order, not overlapping, not empty.
  * @param tarOffset where the stored bytes start, on the block grid.
@@ -66,7 +66,7 @@ export function planChunks(
 }
 
 /** Whether the block that holds a place's last byte is not whole in the tar. */
-export function isBeyond(end: number, tarBytes: number): boolean {
+function isBeyond(end: number, tarBytes: number): boolean {
   return Math.ceil(end / blockBytes) * blockBytes > tarBytes;
 }
 

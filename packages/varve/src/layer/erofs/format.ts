@@ -21,7 +21,10 @@ export const maxBlocks = 0xffff_fffe;
 const superblockAt = 1024;
 const deviceTableAt = superblockAt + 128;
 const magic = 0xe0f5e1e2;
-/** Times are mtimes, not the time of the build. */
+/**
+ * Times are mtimes, not the time of the build. The checksum of the superblock stays unused, as mkfs.erofs leaves it with
+ * blocks this small: fsck.erofs and dump.erofs up to 1.8 read past the end of such a block for it and die.
+ */
 const compatMtime = 2;
 const incompatChunkedFile = 4;
 const incompatDeviceTable = 8;
@@ -31,6 +34,8 @@ export const layouts = { plain: 0, chunked: 4 } as const;
 /** Entries of a chunk map are 8 bytes: flags, device, block. */
 const chunkIndexes = 0x20;
 export const chunkEntryBytes = 8;
+/** The tar's number; 0 is the index itself. */
+export const tarDevice = 1;
 
 export interface Superblock {
   readonly rootNid: number;
@@ -99,6 +104,14 @@ export function encodeDevice([major, minor]: readonly [number, number]): number 
 
 export function chunkFormat(chunkBits: number): number {
   return (chunkBits - blockBits) | chunkIndexes;
+}
+
+/** An entry of a chunk map; the block counts from the device's start. */
+export function encodeChunk(device: number, block: number): Buffer {
+  const entry = Buffer.alloc(chunkEntryBytes);
+  entry.writeUInt16LE(device, 2);
+  entry.writeUInt32LE(block, 4);
+  return entry;
 }
 
 const xattrHeaderBytes = 12;

@@ -1,13 +1,14 @@
 import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { writeError } from '../apply/extractor.ts';
 import { layerError } from '../errors.ts';
-import { type Chunk, type ChunkPlan, isBeyond, planChunks } from './chunks.ts';
+import { type Chunk, type ChunkPlan, planChunks } from './chunks.ts';
 import {
   blockBytes,
   chunkEntryBytes,
   chunkFormat,
   type Dirent,
   direntBytes,
+  encodeChunk,
   encodeDevice,
   encodeDirents,
   encodeInode,
@@ -20,6 +21,7 @@ import {
   noBlock,
   type Placed,
   slotBytes,
+  tarDevice,
 } from './format.ts';
 import type { Inode, StoredContent } from './inode.ts';
 
@@ -65,7 +67,7 @@ export function writeIndex(source: IndexSource, output: string): void {
   const fd = openSync(output, 'wx', 0o600);
   try {
     const out = new Appender(fd, metaStart);
-    for (const place of plan.places) writeInode(out, place, plan, blocks);
+    for (const place of plan.places) writeInode(out, place, plan);
     for (const place of plan.places) writeData(out, place, plan);
     out.flush();
     copyPieces(fd, plan, source.tar);
@@ -139,7 +141,7 @@ class Plan {
     this.#mapBytes += mapBytes;
     if (this.#mapBytes > maxMapBytes) throw layerError('TAR_LIMIT', 'too many pieces in sparse files');
     const body = align(inodeBytes + encodeXattrs(inode.xattrs).length, chunkEntryBytes) + mapBytes;
-    this.#next += align(body, inodeBytes);
+    this.#next += align(body, slotBytes);
     this.places.push(place);
     this.#byInode.set(inode, place);
     return place;
@@ -164,9 +166,12 @@ class Plan {
   }
 }
 
-/** Undefined for a file that is one run of blocks in the tar. */
+/**
+ * Undefined for a file without content. One that is a single run of blocks in the tar is a single chunk: a plain inode
+ * has no room for the device's number, and erofs-utils do not find one by the address alone, as the kernel does.
+ */
 function chunksOf({ size, offset, sparse }: StoredContent, tarBytes: number): ChunkPlan | undefined {
-  if (size === 0 || !(sparse || isBeyond(offset + size, tarBytes))) return undefined;
+  if (size === 0) return undefined;
   return planChunks(size, sparse ?? [{ offset: 0, size }], offset, tarBytes);
 }
 
@@ -197,39 +202,29 @@ function directoryBlocks(names: readonly string[]): Run[] {
   return runs;
 }
 
-function writeInode(out: Appender, place: Place, plan: Plan, blocks: number): void {
+function writeInode(out: Appender, place: Place, plan: Plan): void {
   const { inode, chunks } = place;
   const at = metaStart + place.nid * slotBytes;
   const xattrs = encodeXattrs(inode.xattrs);
   out.padTo(at);
-  out.append(
-    encodeInode(inode, xattrs, { ...dataOf(place, blocks), number: place.number, links: place.links }),
-  );
+  out.append(encodeInode(inode, xattrs, { ...dataOf(place), number: place.number, links: place.links }));
   out.append(xattrs);
   if (!chunks) return;
   out.padTo(align(out.position, chunkEntryBytes));
   for (const chunk of chunks.chunks) {
-    const entry = Buffer.alloc(chunkEntryBytes);
-    entry.writeUInt32LE(chunkBlock(chunk, plan, blocks), 4);
-    out.append(entry);
+    out.append(encodeChunk(...chunkAddress(chunk, plan)));
   }
 }
 
-function chunkBlock(chunk: Chunk, plan: Plan, blocks: number): number {
-  if (chunk === 'hole') return noBlock;
-  if ('tarOffset' in chunk) return blocks + chunk.tarOffset / blockBytes;
-  return (plan.copies.get(chunk) as number) / blockBytes;
+function chunkAddress(chunk: Chunk, plan: Plan): readonly [device: number, block: number] {
+  if (chunk === 'hole') return [0, noBlock];
+  if ('tarOffset' in chunk) return [tarDevice, chunk.tarOffset / blockBytes];
+  return [0, (plan.copies.get(chunk) as number) / blockBytes];
 }
 
-function dataOf(
-  { inode, chunks, dataBytes, dataBlock }: Place,
-  blocks: number,
-): Pick<Placed, 'layout' | 'size' | 'start'> {
+function dataOf({ inode, chunks, dataBytes, dataBlock }: Place): Pick<Placed, 'layout' | 'size' | 'start'> {
   if (chunks) return { layout: layouts.chunked, size: dataBytes, start: chunkFormat(chunks.chunkBits) };
-  if (inode.content) {
-    const start = dataBytes === 0 ? noBlock : blocks + inode.content.offset / blockBytes;
-    return { layout: layouts.plain, size: dataBytes, start };
-  }
+  if (inode.content) return { layout: layouts.plain, size: 0, start: noBlock };
   const hasBlocks = inode.children !== undefined || inode.target !== undefined;
   return {
     layout: layouts.plain,
