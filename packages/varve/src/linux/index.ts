@@ -66,6 +66,7 @@ export { bindInet } from './inet-sockets.ts';
 export { type CodecStep, IsalDeflate, IsalInflate, isalAvailable } from './isal.ts';
 export { declare, errnoName, lastErrno, systemError } from './libc.ts';
 export { type Link, Links } from './links.ts';
+export { attachLoop, type LoopDevice, type LoopOptions } from './loop.ts';
 export {
   bindMount,
   type MountAttributes,
@@ -99,6 +100,12 @@ export {
   spawn,
 } from './process.ts';
 export { identifyProcess, isAlive, type ProcessIdentity } from './process-identity.ts';
+export {
+  enforcesProjectQuota,
+  isProjectUsed,
+  limitProject,
+  setProjectId,
+} from './project-quota.ts';
 export { connectSeqpacket, setWindowSize } from './sockets.ts';
 export { type FileStat, fileType, statAt, statFd, type TimeSpec } from './stat.ts';
 export { getXattr, listXattrs, pathBelow, removeXattr, setXattr, type XattrTarget } from './xattrs.ts';
