@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { truncateSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { writeRootAttributes } from '../index.ts';
 import { type ArchiveEntry, archive, file, folder, hardlink, symlink } from '../testing/archive.ts';
