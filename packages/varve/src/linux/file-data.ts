@@ -64,6 +64,11 @@ export function fallocate(fd: number, offset: number, length: number): SysResult
   return result(libc.fallocate(fd, 0, offset, length));
 }
 
+/** fallocate(2) FALLOC_FL_PUNCH_HOLE: frees the blocks, which read as zeros; the file keeps its size. */
+export function punchHole(fd: number, offset: number, length: number): SysResult {
+  return result(libc.fallocate(fd, 1 | 2, offset, length));
+}
+
 /** ftruncate(2): what is grown is a hole. */
 export function ftruncate(fd: number, length: number): SysResult {
   return result(libc.ftruncate(fd, length));

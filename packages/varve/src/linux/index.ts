@@ -27,6 +27,7 @@ export {
   copyFileRange,
   fallocate,
   ftruncate,
+  punchHole,
   seekData,
   seekHole,
   syncfs,
