@@ -29,6 +29,7 @@ import type { TarEntry, Xattr } from '../tar/entry.ts';
 import type { TarHandler } from '../tar/reader.ts';
 import { isMetadataPath, readLayerName } from '../whiteouts.ts';
 import { ConfinedRoot, clearFolder, removeTree } from './confined-root.ts';
+import { KeptTimes } from './kept-times.ts';
 import { applyToFd, applyToName, applyXattrs, defaultAcl, dropXattrs, type Ownership } from './metadata.ts';
 
 export interface ExtractOptions {
@@ -66,6 +67,7 @@ export class Extractor implements TarHandler, Disposable {
   readonly #folders = new Map<BytePath, FolderEnd>();
   /** In `apply`: what this layer wrote, by real path; whiteouts do not touch it (OCI layer.md#whiteouts). */
   readonly #written: Set<string> | undefined;
+  readonly #kept: KeptTimes | undefined;
   /** In `overlay`: names this layer deletes below; a folder it has under such a name is opaque. */
   readonly #hidden = new Set<BytePath>();
   #realParentOf: BytePath | undefined;
@@ -82,7 +84,10 @@ export class Extractor implements TarHandler, Disposable {
     this.#root = new ConfinedRoot(root);
     this.#options = options;
     this.#overlay = options.whiteouts === 'overlay';
-    this.#written = options.whiteouts === 'apply' ? new Set() : undefined;
+    if (options.whiteouts === 'apply') {
+      this.#written = new Set();
+      this.#kept = new KeptTimes(this.#root);
+    }
   }
 
   /** Bytes of file content so far, hard links once. */
@@ -125,6 +130,7 @@ export class Extractor implements TarHandler, Disposable {
         return;
       }
     }
+    this.#kept?.note(parent);
     const folder = this.#root.makeFolder(parent);
     this.#create(entry, folder, pathBytes(base), path);
     this.#written?.add(this.#realPath(parent, base));
@@ -165,6 +171,7 @@ export class Extractor implements TarHandler, Disposable {
 
   /** Sets what had to wait for the end: times and default ACLs of folders, the deepest last entries first. */
   finish(): void {
+    this.#kept?.restore();
     for (const [path, { atime, mtime, acl }] of [...this.#folders].toReversed()) {
       const { parent, base } = splitPath(path);
       const folder = path === '' ? this.#root.fd : this.#root.folder(parent);
@@ -211,6 +218,7 @@ export class Extractor implements TarHandler, Disposable {
   #forget(): void {
     this.#stale = false;
     this.#root.forget();
+    this.#kept?.forget();
     this.#realParentOf = undefined;
   }
 
@@ -376,6 +384,7 @@ export class Extractor implements TarHandler, Disposable {
   #whiteout(parent: BytePath, name: string): void {
     const base = pathBytes(name);
     if (!this.#overlay) {
+      this.#kept?.note(parent);
       const folder = this.#root.folder(parent);
       // Nothing there to delete.
       if (folder === -errno.ENOENT || folder === -errno.ENOTDIR || folder === -errno.ELOOP) return;
@@ -403,6 +412,7 @@ export class Extractor implements TarHandler, Disposable {
       setOpaque(this.#root.makeFolder(parent), Buffer.from('.'));
       return;
     }
+    this.#kept?.note(parent);
     const folder = this.#root.folder(parent);
     if (folder === -errno.ENOENT || folder === -errno.ENOTDIR || folder === -errno.ELOOP) return;
     check(folder, 'openat2', parent);
