@@ -6,7 +6,12 @@ export type CrashJob =
   | { readonly type: 'apply'; readonly layer: LayerToApply }
   | { readonly type: 'commit'; readonly key: string; readonly chain: ChainID }
   | { readonly type: 'remove'; readonly key: string }
-  | { readonly type: 'live'; readonly key: string; readonly parent: ChainID };
+  | {
+      readonly type: 'live';
+      readonly key: string;
+      readonly parent: ChainID;
+      readonly size?: number;
+    };
 
 export interface CrashOrder {
   readonly module: string;
@@ -27,7 +32,7 @@ async function perform(driver: StorageDriver, job: CrashJob): Promise<void> {
       await driver.remove(job.key);
       break;
     case 'live':
-      await driver.prepare(job.key, job.parent);
+      await driver.prepare(job.key, job.parent, job.size === undefined ? {} : { size: job.size });
       await driver.mount(job.key);
       await driver.unmount(job.key);
       await driver.remove(job.key);

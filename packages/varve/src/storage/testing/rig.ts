@@ -17,6 +17,8 @@ export interface DriverUnderTest {
   readonly exported: string;
   /** What rename(2) of a folder of the parent does. */
   readonly renamesLowerFolders: boolean;
+  /** True for a driver that can limit what a container writes. */
+  readonly keepsSizes?: boolean;
   /** Where data roots are made; `/var/tmp` when absent. */
   readonly folder?: string;
   /** A disk of about 128 MiB that the driver can stand on; ext4 when absent. */

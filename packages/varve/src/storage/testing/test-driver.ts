@@ -5,6 +5,7 @@ import { testCrashes } from './suite-crashes.ts';
 import { testLayers } from './suite-layers.ts';
 import { testLifecycle } from './suite-lifecycle.ts';
 import { testPowerCuts } from './suite-power.ts';
+import { testSizes } from './suite-sizes.ts';
 
 /**
  * The conformance suite of storage drivers: what every one must do, in cases named by behaviour. A driver's own test file
@@ -17,5 +18,6 @@ export function testDriver(under: DriverUnderTest): void {
     testChanges(under);
     testCrashes(under);
     testPowerCuts(under);
+    if (under.keepsSizes) testSizes(under);
   });
 }

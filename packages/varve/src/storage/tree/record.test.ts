@@ -9,6 +9,7 @@ test('reads what it wrote', () => {
   const records: SnapshotRecord[] = [
     { key: 'box', kind: 'active', parent: undefined },
     { key: 'box', kind: 'active', parent },
+    { key: 'box', kind: 'active', parent, image: true },
     {
       key: digestOf('x'),
       kind: 'committed',

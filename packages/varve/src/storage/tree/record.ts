@@ -22,6 +22,8 @@ export interface SnapshotRecord {
   readonly plainRoot?: boolean;
   /** What waits for the layers below a layer that was unpacked before them. */
   readonly unsettled?: Unsettled;
+  /** True for a writable layer that is kept to its size by an image file; see quota/image.ts. */
+  readonly image?: boolean;
 }
 
 /** The file's name in the snapshot's folder. */
@@ -43,7 +45,7 @@ export function parseRecord(text: string): SnapshotRecord | undefined {
     return undefined;
   }
   if (typeof value !== 'object' || value === null) return undefined;
-  const { key, kind, parent, diffId, size, tarSize, plainRoot, unsettled, ...rest } = value as Record<
+  const { key, kind, parent, diffId, size, tarSize, plainRoot, unsettled, image, ...rest } = value as Record<
     string,
     unknown
   >;
@@ -63,6 +65,7 @@ export function parseRecord(text: string): SnapshotRecord | undefined {
     ...(optional.size === undefined ? {} : { size: optional.size }),
     ...(optional.tarSize === undefined ? {} : { tarSize: optional.tarSize }),
     ...(plainRoot === true ? { plainRoot } : {}),
+    ...(kind === 'active' && image === true ? { image } : {}),
     ...(isUnsettled(unsettled) ? { unsettled } : {}),
   };
 }

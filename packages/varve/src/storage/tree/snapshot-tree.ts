@@ -4,6 +4,7 @@ import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VarveError } from '../../base/index.ts';
 import type { ChainID } from '../../oci/index.ts';
+import { imagePaths } from '../quota/index.ts';
 import { deleteInBackground } from '../worker/jobs.ts';
 import { formatRecord, parseRecord, recordFile, type SnapshotRecord } from './record.ts';
 
@@ -12,12 +13,16 @@ export interface Snapshot extends SnapshotRecord {
   /** Name of the folder: 64 hex digits that mean nothing. */
   readonly id: string;
   readonly path: string;
+  /** Folder of what the driver keeps of it: the path itself, or the root of the image that limits its size. */
+  readonly own: string;
 }
 
 /** A folder being filled, that nobody sees before {@link SnapshotTree.publish}. */
 export interface Staging {
   readonly id: string;
   readonly path: string;
+  /** As a snapshot's. */
+  readonly own: string;
 }
 
 const idPattern = /^[0-9a-f]{64}$/;
@@ -46,7 +51,7 @@ export class SnapshotTree {
     for (const id of holdings(this.#folder)) {
       const path = join(this.#folder, id);
       const record = readRecord(path);
-      if (record) this.#add({ ...record, id, path });
+      if (record) this.#add(snapshotOf(record, id, path));
       else this.#unreadable.push(id);
     }
   }
@@ -121,7 +126,7 @@ export class SnapshotTree {
     const id = randomBytes(32).toString('hex');
     const path = join(this.#folder, 'staging', id);
     mkdirSync(path, { mode: 0o710 });
-    return { id, path };
+    return { id, path, own: path };
   }
 
   /** Writes the record into a staging folder, durably; the folder's other content is the caller's to sync. */
@@ -130,7 +135,7 @@ export class SnapshotTree {
     const path = join(this.#folder, staging.id);
     await rename(staging.path, path);
     await syncFolderInBackground(this.#folder);
-    const snapshot = { ...record, id: staging.id, path };
+    const snapshot = snapshotOf(record, staging.id, path);
     this.#add(snapshot);
     return snapshot;
   }
@@ -142,7 +147,7 @@ export class SnapshotTree {
     await rename(`${path}.new`, path);
     await syncFolderInBackground(snapshot.path);
     this.#forget(snapshot);
-    const changed = { ...record, id: snapshot.id, path: snapshot.path };
+    const changed = snapshotOf(record, snapshot.id, snapshot.path);
     this.#add(changed);
     return changed;
   }
@@ -218,6 +223,10 @@ export class SnapshotTree {
       .finally(() => this.#deletions.delete(deletion));
     this.#deletions.add(deletion);
   }
+}
+
+function snapshotOf(record: SnapshotRecord, id: string, path: string): Snapshot {
+  return { ...record, id, path, own: record.image ? imagePaths(path).root : path };
 }
 
 function noSuchSnapshot(key: string): VarveError {

@@ -1,4 +1,4 @@
-import { mkdirSync, rmdirSync } from 'node:fs';
+import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { KeyedLock, VarveError } from '../../base/index.ts';
 import {
@@ -11,8 +11,17 @@ import {
 } from '../../layer/index.ts';
 import { FilesystemSync, mountsBelow, setMountAttributes, unmountInBackground } from '../../linux/index.ts';
 import { type ChainID, chainId, type DiffID } from '../../oci/index.ts';
-import type { LayerToApply, OperationOptions, Probe, SnapshotInfo, StorageDriver, Usage } from '../types.ts';
-import { measureInBackground } from '../worker/jobs.ts';
+import { imageDiskBytes, imageMount, type Limit, removeImage, Sizes } from '../quota/index.ts';
+import type {
+  LayerToApply,
+  OperationOptions,
+  Probe,
+  SnapshotInfo,
+  StorageDriver,
+  Usage,
+} from '../types.ts';
+import { copyInBackground, deleteInBackground, measureInBackground } from '../worker/jobs.ts';
+import { HeldMounts } from './held-mounts.ts';
 import { MountUses } from './mount-uses.ts';
 import type { SnapshotRecord } from './record.ts';
 import { SharedWork } from './shared-work.ts';
@@ -26,8 +35,10 @@ interface LayerSizes {
 
 /** What an active snapshot is to be. */
 export interface FillOptions {
-  /** Bytes that it may hold; only where {@link TreeDriver.refuseSize} lets it through. */
+  /** Bytes that it may hold. */
   readonly size: number | undefined;
+  /** To be called with the folders that hold what is written, while they are empty. Does nothing where `size` is undefined. */
+  readonly limit: Limit;
 }
 
 /** What a driver wants to know of a layer later. */
@@ -44,6 +55,10 @@ export abstract class TreeDriver implements StorageDriver {
   readonly #mounts = new MountUses();
   readonly #applying = new SharedWork<LayerSizes>();
   readonly #locks = new KeyedLock();
+  readonly #sizes = new Sizes();
+  /** Images of writable layers, held by the snapshots that are mounted and by who looks into one that is not. */
+  readonly #images = new HeldMounts();
+  #views = 0;
   /** Committed snapshots that something being made will stand on. */
   readonly #pins = new Map<string, number>();
   /** What the last diff of an active snapshot gave, so that a commit under that name knows its sizes. */
@@ -79,6 +94,10 @@ export abstract class TreeDriver implements StorageDriver {
   /** Adds up what a snapshot holds itself. */
   protected async measure(snapshot: Snapshot): Promise<Usage> {
     return await measureInBackground(this.ownFolder(snapshot));
+  }
+  /** True for a driver that keeps a writable layer to its size in {@link TreeDriver.fill} by means of its own. */
+  protected get limitsItself(): boolean {
+    return false;
   }
   /** True for a mount that is no snapshot's own and that the driver ends itself. */
   protected keepsMount(_target: string): boolean {
@@ -158,9 +177,8 @@ export abstract class TreeDriver implements StorageDriver {
     parent: ChainID | undefined,
     options: { readonly size?: number } = {},
   ): Promise<void> {
-    const { size } = options;
-    const refusal = size === undefined ? undefined : this.refuseSize(size);
-    if (refusal) throw refusal;
+    // As for Docker's drivers, 0 means no limit.
+    const size = options.size === 0 ? undefined : options.size;
     await this.#locks.run(key, async () => {
       if (this.tree.get(key)) {
         throw new VarveError('conflict', 'SNAPSHOT_EXISTS', `snapshot "${key}" already exists`, {
@@ -171,23 +189,16 @@ export abstract class TreeDriver implements StorageDriver {
       using _pin = this.#pin(parent);
       const staging = this.tree.stage();
       try {
-        await this.fill(staging, parent, { size });
-        await this.tree.publish(staging, { key, kind: 'active', parent });
+        const shared = this.limitsItself ? undefined : size;
+        const { image } = await this.#sizes.within(staging.path, shared, async ({ own, limit }) => {
+          await this.fill({ ...staging, own }, parent, { size, limit });
+        });
+        await this.tree.publish(staging, { key, kind: 'active', parent, ...(image ? { image } : {}) });
       } catch (error) {
         this.tree.abandon(staging);
         throw error;
       }
     });
-  }
-
-  /** Why a size limit cannot be kept; a driver that can tries it in {@link TreeDriver.fill}. */
-  protected refuseSize(_size: number): VarveError | undefined {
-    return new VarveError(
-      'not-implemented',
-      'STORAGE_OPT_UNSUPPORTED',
-      `--storage-opt size is not supported by the storage driver ${this.name}`,
-      { hint: 'start the container without --storage-opt' },
-    );
   }
 
   async mount(key: string, options: { readonly readOnly?: boolean } = {}): Promise<string> {
@@ -202,7 +213,7 @@ export abstract class TreeDriver implements StorageDriver {
         use = undefined;
       }
       if (!use) {
-        this.#attach(snapshot, target, readOnly);
+        await this.#attach(snapshot, target, readOnly);
         use = this.#mounts.add(key, target, readOnly);
       } else if (use.readOnly && !readOnly) {
         setMountAttributes(target, { readOnly: false });
@@ -219,12 +230,14 @@ export abstract class TreeDriver implements StorageDriver {
     });
   }
 
-  #attach(snapshot: Snapshot, target: string, readOnly: boolean): void {
+  async #attach(snapshot: Snapshot, target: string, readOnly: boolean): Promise<void> {
     mkdirSync(target, { recursive: true, mode: 0o700 });
     try {
+      await this.#showImage(snapshot.key, snapshot);
       this.attach(snapshot, target, readOnly);
     } catch (error) {
       removeFolder(target);
+      await this.#images.release(snapshot.key);
       throw error;
     }
   }
@@ -234,10 +247,28 @@ export abstract class TreeDriver implements StorageDriver {
     if (!use) return;
     await unmountCompletely(use.target);
     this.#mounts.drop(key);
+    await this.#images.release(key);
+  }
+
+  async #showImage(user: string, { image, path }: Snapshot): Promise<void> {
+    if (image) await this.#images.hold(user, imageMount(path));
+  }
+
+  /** Does something with a snapshot's own files, be it mounted or not. */
+  async #viewing<T>(snapshot: Snapshot, work: () => Promise<T>): Promise<T> {
+    // A name that no snapshot has.
+    const user = `/view/${this.#views++}`;
+    try {
+      await this.#showImage(user, snapshot);
+      return await work();
+    } finally {
+      await this.#images.release(user);
+    }
   }
 
   async changes(key: string): Promise<Change[]> {
-    return await changes(this.diffSource(this.tree.require(key)));
+    const snapshot = this.tree.require(key);
+    return await this.#viewing(snapshot, () => changes(this.diffSource(snapshot)));
   }
 
   async diff(
@@ -247,7 +278,9 @@ export abstract class TreeDriver implements StorageDriver {
     options: OperationOptions & { readonly exclude?: readonly string[] } = {},
   ): Promise<LayerBlob> {
     const snapshot = this.tree.require(key);
-    const blob = await writeLayer(this.diffSource(snapshot), output, compression, options);
+    const blob = await this.#viewing(snapshot, () =>
+      writeLayer(this.diffSource(snapshot), output, compression, options),
+    );
     const { diffId, size, tarSize } = blob;
     if (snapshot.kind === 'active') this.#lastDiff.set(key, { diffId, size, tarSize });
     return blob;
@@ -270,16 +303,32 @@ export abstract class TreeDriver implements StorageDriver {
           return;
         }
         using filesystem = new FilesystemSync(snapshot.path);
-        await this.complete(snapshot);
+        await this.complete(await this.#bringOut(snapshot));
         await filesystem.sync();
         const known = this.#lastDiff.get(key);
         const isItsDiff = known && chainId(snapshot.parent, known.diffId) === chain;
         const record: SnapshotRecord = { key: chain, kind: 'committed', parent: snapshot.parent };
         const committed = await this.tree.rewrite(snapshot, isItsDiff ? { ...record, ...known } : record);
         this.#lastDiff.delete(key);
-        await this.seal(committed);
+        await this.#seal(committed);
       }),
     );
+  }
+
+  /** Copies what an image holds beside it, since a layer has no limit; until the record says so, the image is what counts. */
+  async #bringOut(snapshot: Snapshot): Promise<Snapshot> {
+    if (!snapshot.image) return snapshot;
+    const plain = { ...snapshot, own: snapshot.path };
+    const to = this.ownFolder(plain);
+    if (existsSync(to)) await deleteInBackground(to);
+    mkdirSync(to);
+    await this.#viewing(snapshot, () => copyInBackground(this.ownFolder(snapshot), to));
+    return plain;
+  }
+
+  async #seal(committed: Snapshot): Promise<void> {
+    await this.seal(committed);
+    removeImage(committed.path);
   }
 
   paths(key: string): readonly string[] {
@@ -287,7 +336,11 @@ export abstract class TreeDriver implements StorageDriver {
   }
 
   async usage(key: string): Promise<Usage> {
-    return await this.measure(this.tree.require(key));
+    const snapshot = this.tree.require(key);
+    return await this.#viewing(snapshot, async () => {
+      const usage = await this.measure(snapshot);
+      return snapshot.image ? { ...usage, bytes: imageDiskBytes(snapshot.path) } : usage;
+    });
   }
 
   async remove(key: string): Promise<void> {
@@ -312,9 +365,14 @@ export abstract class TreeDriver implements StorageDriver {
   }
 
   async recover(): Promise<readonly string[]> {
+    const { folder } = this.tree;
+    // What is mounted in a folder that goes must not be deleted with it.
+    for (const name of ['staging', 'trash']) {
+      for (const { target } of mountsBelow(join(folder, name)).reverse()) await unmountCompletely(target);
+    }
     const report = this.tree.recover();
-    for (const { target } of mountsBelow(this.tree.folder).reverse()) {
-      if (this.keepsMount(target)) continue;
+    for (const { target } of mountsBelow(folder).reverse()) {
+      if (this.keepsMount(target) || this.#imageOwner(target)) continue;
       const owner = this.#ownerOf(target);
       if (owner?.kind === 'active') continue;
       if (owner && this.#mounts.isUsed(owner.key)) continue;
@@ -322,10 +380,19 @@ export abstract class TreeDriver implements StorageDriver {
       if (owner) this.#mounts.drop(owner.key);
       report.push(`unmounted ${target}, which nobody uses`);
     }
+    for (const target of await this.#images.trim()) report.push(`unmounted ${target}, which nobody uses`);
     for (const snapshot of this.tree.values()) {
-      if (snapshot.kind === 'committed') await this.seal(snapshot);
+      if (snapshot.kind === 'committed') await this.#seal(snapshot);
+      else await this.#dropUnfinishedCommit(snapshot, report);
     }
     return report;
+  }
+
+  async #dropUnfinishedCommit(snapshot: Snapshot, report: string[]): Promise<void> {
+    const copy = this.ownFolder({ ...snapshot, own: snapshot.path });
+    if (!snapshot.image || !existsSync(copy)) return;
+    await deleteInBackground(copy);
+    report.push(`dropped an unfinished commit (${snapshot.id.slice(0, 12)})`);
   }
 
   async close(): Promise<void> {
@@ -337,13 +404,23 @@ export abstract class TreeDriver implements StorageDriver {
     for (const { target, options } of mountsBelow(this.tree.folder)) {
       const owner = this.#ownerOf(target);
       if (owner) this.#mounts.add(owner.key, target, options.includes('ro'));
+      const limited = this.#imageOwner(target);
+      if (limited) this.#images.adopt(target, isMounted(mountPoint(limited)) ? limited.key : undefined);
     }
   }
 
+  #imageOwner(target: string): Snapshot | undefined {
+    const snapshot = this.#snapshotAt(target);
+    return snapshot?.image && snapshot.own === target ? snapshot : undefined;
+  }
+
   #ownerOf(target: string): Snapshot | undefined {
-    const id = target.slice(this.tree.folder.length + 1).split('/')[0];
-    const snapshot = this.tree.byId(id ?? '');
+    const snapshot = this.#snapshotAt(target);
     return snapshot && mountPoint(snapshot) === target ? snapshot : undefined;
+  }
+
+  #snapshotAt(target: string): Snapshot | undefined {
+    return this.tree.byId(target.slice(this.tree.folder.length + 1).split('/')[0] ?? '');
   }
 
   #refuseUsed(key: string): void {

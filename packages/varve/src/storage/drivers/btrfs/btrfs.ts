@@ -63,8 +63,8 @@ export class BtrfsDriver extends TreeDriver {
     return { applied, details: {} };
   }
 
-  protected override refuseSize(): VarveError | undefined {
-    return undefined;
+  protected override get limitsItself(): boolean {
+    return true;
   }
 
   protected async fill(staging: Staging, parent: ChainID | undefined, { size }: FillOptions): Promise<void> {

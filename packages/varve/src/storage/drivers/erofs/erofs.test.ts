@@ -15,6 +15,7 @@ const under: DriverUnderTest = {
   module: new URL('./erofs.ts', import.meta.url),
   exported: 'ErofsDriver',
   renamesLowerFolders: false,
+  keepsSizes: true,
 };
 
 testDriver(under);

@@ -26,7 +26,7 @@ import type { ChainID } from '../../../oci/index.ts';
 import { readStorageOptions, type StorageOption } from '../../options.ts';
 import { existingAncestor } from '../../tree/folders.ts';
 import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
-import { mountPoint, TreeDriver } from '../../tree/tree-driver.ts';
+import { type FillOptions, mountPoint, TreeDriver } from '../../tree/tree-driver.ts';
 import type { LayerToApply, Probe, Usage } from '../../types.ts';
 import { mountOverlay } from '../overlay2/overlay-mount.ts';
 import { LayerMounts } from './layer-mounts.ts';
@@ -83,7 +83,8 @@ export class ErofsDriver extends TreeDriver {
 
   metadata(key: string): Record<string, string> {
     const snapshot = this.tree.require(key);
-    const { diff, work, merged } = layout(snapshot.path);
+    const { diff, work } = layout(snapshot.own);
+    const { merged } = layout(snapshot.path);
     const lowers = this.#diffsFrom(snapshot.parent);
     return {
       ...(lowers.length > 0 ? { LowerDir: lowers.join(':') } : {}),
@@ -162,10 +163,11 @@ export class ErofsDriver extends TreeDriver {
     return { applied: stored, details };
   }
 
-  protected async fill(staging: Staging, parent: ChainID | undefined): Promise<void> {
-    const { diff, work } = layout(staging.path);
+  protected async fill(staging: Staging, parent: ChainID | undefined, { limit }: FillOptions): Promise<void> {
+    const { diff, work } = layout(staging.own);
     mkdirSync(diff);
     mkdirSync(work, { mode: 0o700 });
+    limit([diff, work]);
     // The merged root shows the upper's own attributes.
     const root = this.#rootOf(parent);
     if (!root) return;
@@ -174,7 +176,7 @@ export class ErofsDriver extends TreeDriver {
   }
 
   protected attach(snapshot: Snapshot, target: string, readOnly: boolean): void {
-    const { diff, work } = layout(snapshot.path);
+    const { diff, work } = layout(snapshot.own);
     const below = this.tree.chain(snapshot.parent);
     if (below.length === 0) {
       bindMount(diff, target, { readOnly });
@@ -185,14 +187,14 @@ export class ErofsDriver extends TreeDriver {
     mountOverlay({
       base: this.tree.folder,
       lowers: stack.map(({ id, path }) => ({ id, path: layout(path).diff })),
-      ...(isActive ? { upper: { id: snapshot.id, path: diff, work } } : {}),
+      ...(isActive ? { upper: { path: diff, work } } : {}),
       target,
       attributes: { readOnly },
     });
   }
 
   protected ownFolder(snapshot: Snapshot): string {
-    return layout(snapshot.path).diff;
+    return layout(snapshot.own).diff;
   }
 
   protected override async measure(snapshot: Snapshot): Promise<Usage> {
@@ -204,7 +206,7 @@ export class ErofsDriver extends TreeDriver {
 
   protected diffSource(snapshot: Snapshot): DiffSource {
     const lowers = this.#diffsFrom(snapshot.parent);
-    return { kind: 'overlay', upper: layout(snapshot.path).diff, lowers };
+    return { kind: 'overlay', upper: layout(snapshot.own).diff, lowers };
   }
 
   protected async seal(snapshot: Snapshot): Promise<void> {

@@ -27,6 +27,7 @@ const under: DriverUnderTest = {
   module: new URL('./overlay.ts', import.meta.url),
   exported: 'OverlayDriver',
   renamesLowerFolders: false,
+  keepsSizes: true,
 };
 
 testDriver(under);

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { applyLayer, type DiffSource } from '../../../layer/index.ts';
 import { bindMount, filesystemName, inFolder, mountFilesystem } from '../../../linux/index.ts';
 import type { ChainID } from '../../../oci/index.ts';
@@ -7,7 +7,7 @@ import { readStorageOptions, type StorageOption } from '../../options.ts';
 import { existingAncestor } from '../../tree/folders.ts';
 import { copyRootAttributes } from '../../tree/root-attributes.ts';
 import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
-import { TreeDriver } from '../../tree/tree-driver.ts';
+import { type FillOptions, TreeDriver } from '../../tree/tree-driver.ts';
 import type { LayerToApply, Probe, Usage } from '../../types.ts';
 import { deleteInBackground, linkInBackground, measureInBackground } from '../../worker/jobs.ts';
 import { offSwitches } from '../overlay2/overlay-mount.ts';
@@ -80,14 +80,16 @@ export class OverlayDriver extends TreeDriver {
     return { applied, details: {} };
   }
 
-  protected async fill(staging: Staging, parent: ChainID | undefined): Promise<void> {
+  protected async fill(staging: Staging, parent: ChainID | undefined, { limit }: FillOptions): Promise<void> {
     const { root, upper, work } = layout(staging);
     if (parent === undefined) {
       mkdirSync(root);
+      limit([root]);
       return;
     }
     mkdirSync(upper);
     mkdirSync(work, { mode: 0o700 });
+    limit([upper, work]);
     // The merged root shows the upper's own attributes.
     copyRootAttributes(this.#lower(parent), upper);
   }
@@ -98,7 +100,7 @@ export class OverlayDriver extends TreeDriver {
       bindMount(layout(snapshot).root, target, { readOnly });
       return;
     }
-    const { id } = snapshot;
+    const { upper, work } = layout(snapshot);
     const below = this.tree.require(parent).id;
     // Relative names are short and need no escaping, whatever the data root is called.
     inFolder(this.tree.folder, () => {
@@ -108,8 +110,8 @@ export class OverlayDriver extends TreeDriver {
           ['source', 'overlay'],
           ...offSwitches().map((name) => [name, 'off'] as const),
           ['lowerdir', `${below}/root`],
-          ['upperdir', `${id}/upper`],
-          ['workdir', `${id}/work`],
+          ['upperdir', relative(this.tree.folder, upper)],
+          ['workdir', relative(this.tree.folder, work)],
         ],
         target,
         { readOnly },
@@ -174,7 +176,7 @@ interface Layout {
   readonly merged: string;
 }
 
-function layout({ path }: { readonly path: string }): Layout {
-  const at = (name: string): string => join(path, name);
-  return { root: at('root'), upper: at('upper'), work: at('work'), merged: at('merged') };
+function layout({ path, own }: { readonly path: string; readonly own: string }): Layout {
+  const at = (name: string): string => join(own, name);
+  return { root: at('root'), upper: at('upper'), work: at('work'), merged: join(path, 'merged') };
 }

@@ -10,8 +10,8 @@ export interface Layout {
   readonly merged: string;
 }
 
-export function layout(path: string): Layout {
-  return { diff: join(path, 'diff'), work: join(path, 'work'), merged: join(path, 'merged') };
+export function layout({ path, own }: { readonly path: string; readonly own: string }): Layout {
+  return { diff: join(own, 'diff'), work: join(own, 'work'), merged: join(path, 'merged') };
 }
 
 /** Folder of the short names, relative to the driver's. */

@@ -36,7 +36,7 @@ function stack(count: number, base = folder): OverlayMount {
     return { id, path };
   });
   const id = 'f'.repeat(64);
-  const upper = { id, path: join(base, id, 'diff'), work: join(base, id, 'work') };
+  const upper = { path: join(base, id, 'diff'), work: join(base, id, 'work') };
   for (const path of [upper.path, upper.work, join(base, 'merged')]) mkdirSync(path, { recursive: true });
   return { base, lowers: lowers.reverse(), upper, target: join(base, 'merged') };
 }

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { VarveError } from '../../../base/index.ts';
 import {
   type FsOption,
@@ -18,7 +18,7 @@ export interface OverlayMount {
   readonly base: string;
   /** Topmost first. */
   readonly lowers: readonly { readonly id: string; readonly path: string }[];
-  readonly upper?: { readonly id: string; readonly path: string; readonly work: string };
+  readonly upper?: { readonly path: string; readonly work: string };
   readonly target: string;
   readonly attributes?: MountAttributes;
 }
@@ -136,7 +136,7 @@ function shortNames({ base, lowers, upper }: OverlayMount): Names {
       }
       return name;
     }),
-    ...(upper ? { upper: { diff: join(upper.id, 'diff'), work: join(upper.id, 'work') } } : {}),
+    ...(upper ? { upper: { diff: relative(base, upper.path), work: relative(base, upper.work) } } : {}),
   };
 }
 

@@ -7,4 +7,5 @@ testDriver({
   module: new URL('./overlay2.ts', import.meta.url),
   exported: 'Overlay2Driver',
   renamesLowerFolders: false,
+  keepsSizes: true,
 });

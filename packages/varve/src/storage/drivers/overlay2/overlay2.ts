@@ -8,7 +8,7 @@ import { parseBooleanOption, readStorageOptions, type StorageOption } from '../.
 import { existingAncestor } from '../../tree/folders.ts';
 import { copyRootAttributes, markRoot, wasRootSet } from '../../tree/root-attributes.ts';
 import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
-import { TreeDriver } from '../../tree/tree-driver.ts';
+import { type FillOptions, TreeDriver } from '../../tree/tree-driver.ts';
 import type { LayerToApply, Probe } from '../../types.ts';
 import { findWhiteoutsInBackground } from '../../worker/jobs.ts';
 import { layout, linkFolder, linkName } from './layout.ts';
@@ -61,7 +61,7 @@ export class Overlay2Driver extends TreeDriver {
 
   metadata(key: string): Record<string, string> {
     const snapshot = this.tree.require(key);
-    const { diff, work, merged } = layout(snapshot.path);
+    const { diff, work, merged } = layout(snapshot);
     const lowers = this.#diffsFrom(snapshot.parent);
     return {
       ...(lowers.length > 0 ? { LowerDir: lowers.join(':') } : {}),
@@ -78,7 +78,7 @@ export class Overlay2Driver extends TreeDriver {
   }
 
   protected async unpack(layer: LayerToApply, staging: Staging, signal: AbortSignal) {
-    const { diff } = layout(staging.path);
+    const { diff } = layout(staging);
     mkdirSync(diff);
     markRoot(diff);
     // With nothing below, a whiteout hides nothing and must not be shown as the device it is.
@@ -97,17 +97,18 @@ export class Overlay2Driver extends TreeDriver {
     return { applied, details: plainRoot };
   }
 
-  protected async fill(staging: Staging, parent: ChainID | undefined): Promise<void> {
-    const { diff, work } = layout(staging.path);
+  protected async fill(staging: Staging, parent: ChainID | undefined, { limit }: FillOptions): Promise<void> {
+    const { diff, work } = layout(staging);
     mkdirSync(diff);
     mkdirSync(work, { mode: 0o700 });
+    limit([diff, work]);
     // The merged root shows the upper's own attributes.
     const root = this.tree.chain(parent).find(({ plainRoot }) => !plainRoot);
-    if (root) copyRootAttributes(layout(root.path).diff, diff);
+    if (root) copyRootAttributes(layout(root).diff, diff);
   }
 
   protected attach(snapshot: Snapshot, target: string, readOnly: boolean): void {
-    const { diff, work } = layout(snapshot.path);
+    const { diff, work } = layout(snapshot);
     const below = this.tree.chain(snapshot.parent);
     if (below.length === 0) {
       bindMount(diff, target, { readOnly });
@@ -119,20 +120,20 @@ export class Overlay2Driver extends TreeDriver {
     if (!isActive) this.#inheritRoot(stack);
     mountOverlay({
       base: this.tree.folder,
-      lowers: stack.map(({ id, path }) => ({ id, path: layout(path).diff })),
-      ...(isActive ? { upper: { id: snapshot.id, path: diff, work } } : {}),
+      lowers: stack.map((layer) => ({ id: layer.id, path: layout(layer).diff })),
+      ...(isActive ? { upper: { path: diff, work } } : {}),
       target,
       attributes: { readOnly },
     });
   }
 
   protected ownFolder(snapshot: Snapshot): string {
-    return layout(snapshot.path).diff;
+    return layout(snapshot).diff;
   }
 
   protected diffSource(snapshot: Snapshot): DiffSource {
     const lowers = this.#diffsFrom(snapshot.parent);
-    return { kind: 'overlay', upper: layout(snapshot.path).diff, lowers };
+    return { kind: 'overlay', upper: layout(snapshot).diff, lowers };
   }
 
   protected override dropped(snapshot: Snapshot): void {
@@ -140,18 +141,19 @@ export class Overlay2Driver extends TreeDriver {
   }
 
   protected async seal(snapshot: Snapshot): Promise<void> {
-    await rm(layout(snapshot.path).work, { recursive: true, force: true });
+    await rm(layout(snapshot).work, { recursive: true, force: true });
   }
 
   #diffsFrom(top: ChainID | undefined): string[] {
-    return this.tree.chain(top).map(({ path }) => layout(path).diff);
+    return this.tree.chain(top).map((layer) => layout(layer).diff);
   }
 
   /** Does what had to wait for the layers below: before the first mount, since a mounted layer must not change. */
   #settle(stack: readonly Snapshot[]): void {
-    for (const { id, path, unsettled, parent } of stack.toReversed()) {
+    for (const layer of stack.toReversed()) {
+      const { id, unsettled, parent } = layer;
       if (!unsettled || this.#settled.has(id)) continue;
-      settleLayer(layout(path).diff, unsettled, this.#diffsFrom(parent));
+      settleLayer(layout(layer).diff, unsettled, this.#diffsFrom(parent));
       this.#settled.add(id);
     }
   }
@@ -163,7 +165,7 @@ export class Overlay2Driver extends TreeDriver {
   #inheritRoot(stack: readonly Snapshot[]): void {
     const top = stack[0];
     const source = stack.find(({ plainRoot }) => !plainRoot);
-    if (top?.plainRoot && source) copyRootAttributes(layout(source.path).diff, layout(top.path).diff);
+    if (top?.plainRoot && source) copyRootAttributes(layout(source).diff, layout(top).diff);
   }
 
   #mendLinks(): string[] {

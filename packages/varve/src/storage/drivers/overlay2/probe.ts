@@ -19,7 +19,7 @@ export function probeOverlay(root: string): Probe {
     for (const name of ['one', 'two', 'diff', 'work', 'merged']) mkdirSync(at(name));
     writeFileSync(at('one/file'), '');
     const lowers = ['two', 'one'].map((id) => ({ id, path: at(id) }));
-    const upper = { id: '', path: at('diff'), work: at('work') };
+    const upper = { path: at('diff'), work: at('work') };
     mountOverlay({ base: folder, lowers, upper, target: at('merged') });
     try {
       unlinkSync(at('merged/file'));

@@ -7,4 +7,5 @@ testDriver({
   module: new URL('./vfs.ts', import.meta.url),
   exported: 'VfsDriver',
   renamesLowerFolders: true,
+  keepsSizes: true,
 });

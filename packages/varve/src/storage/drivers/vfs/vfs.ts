@@ -6,7 +6,7 @@ import type { ChainID } from '../../../oci/index.ts';
 import { readStorageOptions, type StorageOption } from '../../options.ts';
 import { existingAncestor } from '../../tree/folders.ts';
 import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
-import { TreeDriver } from '../../tree/tree-driver.ts';
+import { type FillOptions, TreeDriver } from '../../tree/tree-driver.ts';
 import type { LayerToApply, Probe } from '../../types.ts';
 import { copyInBackground } from '../../worker/jobs.ts';
 
@@ -54,15 +54,20 @@ export class VfsDriver extends TreeDriver {
     return { applied, details: {} };
   }
 
-  protected async fill(staging: Staging, parent: ChainID | undefined): Promise<void> {
-    using filesystem = new FilesystemSync(staging.path);
-    await this.#copyParent(staging, parent);
+  protected async fill(staging: Staging, parent: ChainID | undefined, { limit }: FillOptions): Promise<void> {
+    using filesystem = new FilesystemSync(staging.own);
+    await this.#copyParent(staging, parent, limit);
     // Power loss must not leave the image's own files empty.
     await filesystem.sync();
   }
 
-  async #copyParent(staging: Staging, parent: ChainID | undefined): Promise<void> {
+  async #copyParent(
+    staging: Staging,
+    parent: ChainID | undefined,
+    limit?: FillOptions['limit'],
+  ): Promise<void> {
     mkdirSync(tree(staging));
+    limit?.([tree(staging)]);
     if (parent !== undefined) await copyInBackground(tree(this.tree.require(parent)), tree(staging));
   }
 
@@ -83,6 +88,6 @@ export class VfsDriver extends TreeDriver {
   protected async seal(): Promise<void> {}
 }
 
-function tree(place: { readonly path: string }): string {
-  return join(place.path, 'root');
+function tree(place: { readonly own: string }): string {
+  return join(place.own, 'root');
 }
