@@ -43,10 +43,17 @@ export class SnapshotTree {
   readonly #children = new Map<ChainID, Set<string>>();
   readonly #unreadable: string[] = [];
   readonly #deletions = new Set<Promise<void>>();
+  readonly #release: (path: string) => Promise<void>;
+  /** Removed folders that could not be deleted yet. */
+  readonly #undeleted = new Set<string>();
   #ready = false;
 
-  /** Reads what is there; makes nothing before the first snapshot is made. */
-  constructor(folder: string) {
+  /**
+   * Reads what is there; makes nothing before the first snapshot is made.
+   * @param release called with each removed folder before its files are deleted.
+   */
+  constructor(folder: string, release: (path: string) => Promise<void> = async () => undefined) {
+    this.#release = release;
     this.#folder = existsSync(folder) ? realpathSync(folder) : folder;
     for (const id of holdings(this.#folder)) {
       const path = join(this.#folder, id);
@@ -183,6 +190,11 @@ export class SnapshotTree {
     return report;
   }
 
+  /** Tries anew to delete the removed folders that were in use. */
+  retryDeletions(): void {
+    for (const path of [...this.#undeleted]) this.#delete(path);
+  }
+
   /** Waits for the deletions that run. */
   async idle(): Promise<void> {
     await Promise.all(this.#deletions);
@@ -218,8 +230,11 @@ export class SnapshotTree {
   }
 
   #delete(path: string): void {
-    const deletion = deleteInBackground(path)
-      .catch(() => undefined) // what stays in the trash is tried again at the next start
+    this.#undeleted.delete(path);
+    const deletion = this.#release(path)
+      .then(() => deleteInBackground(path))
+      // What stays in the trash is tried again at the next start, or when the driver asks for it.
+      .catch(() => void this.#undeleted.add(path))
       .finally(() => this.#deletions.delete(deletion));
     this.#deletions.add(deletion);
   }

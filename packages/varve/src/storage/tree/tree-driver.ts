@@ -66,7 +66,7 @@ export abstract class TreeDriver implements StorageDriver {
 
   /** @param folder the driver's own; made with the first snapshot. */
   constructor(folder: string) {
-    this.tree = new SnapshotTree(folder);
+    this.tree = new SnapshotTree(folder, (path) => this.released(path));
     this.#adoptMounts();
   }
 
@@ -83,10 +83,19 @@ export abstract class TreeDriver implements StorageDriver {
   /** Fills a staging folder for an active snapshot. */
   protected abstract fill(staging: Staging, parent: ChainID | undefined, options: FillOptions): Promise<void>;
   /** Mounts the snapshot at `target`, an empty folder. */
-  protected abstract attach(snapshot: Snapshot, target: string, readOnly: boolean): void;
+  protected abstract attach(snapshot: Snapshot, target: string, readOnly: boolean): void | Promise<void>;
+  /** Ends what {@link TreeDriver.attach} started besides the mount, which is gone. */
+  protected async detached(_snapshot: Snapshot): Promise<void> {}
   /** Folder of the snapshot's own files, for measuring. */
   protected abstract ownFolder(snapshot: Snapshot): string;
   protected abstract diffSource(snapshot: Snapshot): DiffSource;
+  /** Has the trees of {@link TreeDriver.diffSource} at hand while `work` runs. */
+  protected async withDiffSource<T>(
+    snapshot: Snapshot,
+    work: (source: DiffSource) => Promise<T>,
+  ): Promise<T> {
+    return await work(this.diffSource(snapshot));
+  }
   /** Drops what only an active snapshot needs. */
   protected abstract seal(snapshot: Snapshot): Promise<void>;
   /** Makes what a committed snapshot has and an active one lacks, before the record says that it is one. */
@@ -103,6 +112,8 @@ export abstract class TreeDriver implements StorageDriver {
   protected keepsMount(_target: string): boolean {
     return false;
   }
+  /** Ends what a removed snapshot's folder stands for, before its files are deleted; what throws is tried again later. */
+  protected async released(_path: string): Promise<void> {}
   /** Told after a snapshot is gone. */
   protected dropped(_snapshot: Snapshot): void {}
 
@@ -234,7 +245,7 @@ export abstract class TreeDriver implements StorageDriver {
     mkdirSync(target, { recursive: true, mode: 0o700 });
     try {
       await this.#showImage(snapshot.key, snapshot);
-      this.attach(snapshot, target, readOnly);
+      await this.attach(snapshot, target, readOnly);
     } catch (error) {
       removeFolder(target);
       await this.#images.release(snapshot.key);
@@ -247,6 +258,8 @@ export abstract class TreeDriver implements StorageDriver {
     if (!use) return;
     await unmountCompletely(use.target);
     this.#mounts.drop(key);
+    const snapshot = this.tree.get(key);
+    if (snapshot) await this.detached(snapshot);
     await this.#images.release(key);
   }
 
@@ -268,7 +281,7 @@ export abstract class TreeDriver implements StorageDriver {
 
   async changes(key: string): Promise<Change[]> {
     const snapshot = this.tree.require(key);
-    return await this.#viewing(snapshot, () => changes(this.diffSource(snapshot)));
+    return await this.#viewing(snapshot, () => this.withDiffSource(snapshot, changes));
   }
 
   async diff(
@@ -279,7 +292,7 @@ export abstract class TreeDriver implements StorageDriver {
   ): Promise<LayerBlob> {
     const snapshot = this.tree.require(key);
     const blob = await this.#viewing(snapshot, () =>
-      writeLayer(this.diffSource(snapshot), output, compression, options),
+      this.withDiffSource(snapshot, (source) => writeLayer(source, output, compression, options)),
     );
     const { diffId, size, tarSize } = blob;
     if (snapshot.kind === 'active') this.#lastDiff.set(key, { diffId, size, tarSize });
@@ -377,7 +390,10 @@ export abstract class TreeDriver implements StorageDriver {
       if (owner?.kind === 'active') continue;
       if (owner && this.#mounts.isUsed(owner.key)) continue;
       await unmountCompletely(target);
-      if (owner) this.#mounts.drop(owner.key);
+      if (owner) {
+        this.#mounts.drop(owner.key);
+        await this.detached(owner);
+      }
       report.push(`unmounted ${target}, which nobody uses`);
     }
     for (const target of await this.#images.trim()) report.push(`unmounted ${target}, which nobody uses`);
