@@ -9,7 +9,18 @@ export {
   subvolumeInode,
   wakeSubvolumeCleaner,
 } from './btrfs.ts';
+export { discardDisk, diskSize } from './block-device.ts';
 export type { FileName } from './c-string.ts';
+export { DeviceMapper, deviceNode, makeDeviceNode, removeDeviceNode } from './device-mapper.ts';
+export {
+  type DeviceCommand,
+  type DeviceNumber,
+  type DeviceReply,
+  decodeNames,
+  decodeTable,
+  deviceCommand,
+  type TableLine,
+} from './device-mapper-codec.ts';
 export { capabilityNames, decodeCapabilities, ownCapabilities, ownHardLimit } from './capabilities.ts';
 export {
   type CgroupLayout,
@@ -60,7 +71,9 @@ export {
 } from './files.ts';
 export { FilesystemSync, filesystemName } from './filesystem.ts';
 export { type FolderEntry, listFolder } from './folders.ts';
+export { growFilesystem } from './grow-filesystem.ts';
 export { type FsOption, fsOptionMaxBytes, mountFilesystem } from './fs-context.ts';
+export { closeBacking, mountFuse, openBacking, openFuse } from './fuse.ts';
 export { inFolder } from './in-folder.ts';
 export { forgetUdpFlows } from './conntrack.ts';
 export { bindInet } from './inet-sockets.ts';
