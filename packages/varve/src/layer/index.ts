@@ -3,9 +3,10 @@ export { detectCompression } from './compress/detect.ts';
 export { compressionName, peek, plainStream } from './compress/plain-stream.ts';
 export { type CompressOptions, compressLayer } from './compress-layer.ts';
 export { readRootAttributes, type RootAttributes, writeRootAttributes } from './erofs/root-attributes.ts';
-export type { FolderAttributes, OpenQuestions, Settlement } from './erofs/settle-tree.ts';
+export type { LowerLayer } from './erofs/lower-layers.ts';
+export type { OpenQuestions } from './erofs/settle-tree.ts';
 export { type StoreOptions, settleIndex, storeLayer } from './erofs/store-layer.ts';
-export type { StoredLayer, StoreTarget } from './erofs/store-sync.ts';
+export type { SettleRequest, StoredLayer, StoreTarget } from './erofs/store-sync.ts';
 export { type ExtractTarget, type ExtractTarOptions, extractTar } from './extract-tar.ts';
 export { fileIdentity } from './file-identity.ts';
 export { defaultLimits, type LayerLimits } from './limits.ts';
@@ -34,4 +35,5 @@ export { defaultTarLimits, type TarHandler, type TarLimits, TarReader } from './
 export { encodeEnd, encodeHeader } from './tar/writer.ts';
 export type * from './types.ts';
 export { changes, type WriteOptions, writeLayer } from './write-layer.ts';
+export { verifyTree } from './verify-tree.ts';
 export type { ExtractResult } from './worker/stream-protocol.ts';

@@ -80,6 +80,13 @@ export function busyboxTar(folder: string): string {
   return tar;
 }
 
+/** `VARVE_TEST_STORAGE_DRIVER` runs a test with another driver than the one its engine would choose. */
+function chosenDriver(flags: readonly string[]): string[] {
+  const name = process.env['VARVE_TEST_STORAGE_DRIVER'];
+  const isGiven = flags.some((flag) => flag.startsWith('--storage-driver'));
+  return name === undefined || name === '' || isGiven ? [] : [`--storage-driver=${name}`];
+}
+
 /** An engine of its own: data root, network namespace and socket; driven by the stock docker client. */
 export class TestEngine implements AsyncDisposable {
   readonly folder: string;
@@ -128,6 +135,7 @@ export class TestEngine implements AsyncDisposable {
       `--host=unix://${this.socket}`,
       `--pidfile=${join(folder, 'pid')}`,
       '--debug',
+      ...chosenDriver(flags),
       ...flags,
     ];
     const child = spawn('nsenter', command, { stdio: ['ignore', 'ignore', 'pipe'] });

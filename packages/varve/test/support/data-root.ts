@@ -7,14 +7,15 @@ const listing = (folder: string): string[] => (existsSync(folder) ? readdirSync(
 
 /** What an engine's data root holds beside its records; names only, so that two moments can be compared. */
 export function holdings(root: string): Record<string, readonly string[]> {
-  const driver = join(root, 'snapshots/overlay2');
+  const drivers = listing(join(root, 'snapshots')).map((name) => join(root, 'snapshots', name));
+  const within = (name: string): string[] => drivers.flatMap((driver) => listing(join(driver, name)));
   return {
     blobs: listing(join(root, 'content/sha256')),
     ingests: listing(join(root, 'content/ingest')),
     damaged: listing(join(root, 'content/damaged')),
-    snapshots: listing(driver).filter((name) => /^[0-9a-f]{64}$/.test(name)),
-    staging: listing(join(driver, 'staging')),
-    trash: listing(join(driver, 'trash')),
+    snapshots: within('.').filter((name) => /^[0-9a-f]{64}$/.test(name)),
+    staging: within('staging'),
+    trash: within('trash'),
     temporary: listing(join(root, 'tmp')),
     builds: listing(join(root, 'builder/builds')),
     containers: listing(join(root, 'containers')),

@@ -1,3 +1,4 @@
+import type { Xattr } from '../tar/entry.ts';
 import type { Inode } from './inode.ts';
 import { types } from './inode.ts';
 import { layerError } from '../errors.ts';
@@ -150,6 +151,22 @@ export function encodeXattrs(xattrs: ReadonlyMap<string, Buffer> | undefined): B
 }
 
 const none = Buffer.alloc(0);
+
+/** The other way round: what {@link encodeXattrs} wrote. */
+export function decodeXattrs(bytes: Buffer): Xattr[] {
+  const xattrs: Xattr[] = [];
+  for (let at = xattrHeaderBytes; at + 4 <= bytes.length; ) {
+    const [nameBytes, index, valueBytes] = [bytes.readUInt8(at), bytes[at + 1], bytes.readUInt16LE(at + 2)];
+    const valueAt = at + 4 + nameBytes;
+    const prefix = xattrPrefixes.find(([, number]) => number === index)?.[0] ?? '';
+    xattrs.push({
+      name: Buffer.concat([Buffer.from(prefix), bytes.subarray(at + 4, valueAt)]),
+      value: bytes.subarray(valueAt, valueAt + valueBytes),
+    });
+    at = (valueAt + valueBytes + 3) & ~3;
+  }
+  return xattrs;
+}
 
 const direntTypes: Readonly<Record<number, number>> = {
   [types.regular]: 1,

@@ -74,10 +74,7 @@ export function settleTree(tree: LayerTree, { idleWhiteouts, folders }: Settleme
     folder.uid = below.uid;
     folder.gid = below.gid;
     folder.mtime = below.mtime;
-    // Buffers come from another thread as plain arrays.
-    for (const { name, value } of below.xattrs) {
-      folder.setXattr(Buffer.from(name).toString('latin1'), Buffer.from(value));
-    }
+    for (const { name, value } of below.xattrs) folder.setXattr(name.toString('latin1'), value);
   }
 }
 

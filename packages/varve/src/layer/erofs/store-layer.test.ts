@@ -248,12 +248,27 @@ test('what the layers below say goes into a new index', async () => {
     whiteouts: ['nothing', 'something', 'bare/x'],
     folders: ['in', 'in/side', 'bare'],
   });
-  const below = { mode: 0o2750, uid: 5, gid: 6, mtime: { seconds: 7, nanoseconds: 8 }, xattrs: [note] };
+  // An index and a folder lie below.
+  using index = new MountedIndex();
+  const inside = {
+    ...folder('in', 0o2750),
+    uid: 5,
+    gid: 6,
+    mtime: { seconds: 7, nanoseconds: 8 },
+    xattrs: [note],
+  };
+  await index.store(archive(inside, file('in/other'), folder('hidden'), file('hidden/.wh..wh..opq')), true);
+  using plain = new TemporaryFolder();
+  writeFileSync(plain.join('something'), '');
   const settled = made.folder.join('settled.erofs');
-  await settleIndex(made.tar, settled, stored.diffId, {
-    idleWhiteouts: ['nothing', 'bare/x'],
-    folders: [{ path: 'in', below }, { path: 'in/side' }, { path: 'bare' }],
+  const changed = await settleIndex({
+    tar: made.tar,
+    diffId: stored.diffId,
+    questions: stored.open,
+    lowers: [{ index: index.index }, { folder: plain.path }],
+    output: settled,
   });
+  assert.ok(changed);
   mkdirSync(made.root);
   mount(settled, made.root, 'erofs', mountFlags.readOnly, `device=${made.tar}`);
   try {

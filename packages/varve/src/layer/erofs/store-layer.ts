@@ -1,9 +1,7 @@
-import type { DiffID } from '../../oci/index.ts';
 import { defaultLimits, type LayerLimits } from '../limits.ts';
 import type { LayerSource } from '../types.ts';
 import { workerPool } from '../worker/pool.ts';
-import type { Settlement } from './settle-tree.ts';
-import type { StoredLayer, StoreTarget } from './store-sync.ts';
+import type { SettleRequest, StoredLayer, StoreTarget } from './store-sync.ts';
 
 export interface StoreOptions {
   readonly signal?: AbortSignal;
@@ -26,12 +24,14 @@ export async function storeLayer(
   return await workerPool().run('store', { source, target, limits }, options.signal);
 }
 
-/** Writes the index of a stored tar anew, as a new file, with what the layers below say of it. */
+/**
+ * Answers a stored layer's open questions, in a worker thread: writes another index, as a new file, where the layers below
+ * change something. Nothing is synced.
+ * @returns false when the index that is there is right, and nothing was written.
+ */
 export async function settleIndex(
-  tar: string,
-  index: string,
-  diffId: DiffID,
-  settlement: Settlement,
-): Promise<void> {
-  await workerPool().run('settle', { tar, index, diffId, settlement });
+  request: SettleRequest,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<boolean> {
+  return await workerPool().run('settle', request, options.signal);
 }

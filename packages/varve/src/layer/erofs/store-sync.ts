@@ -7,6 +7,7 @@ import { checkExpansion, type LayerLimits } from '../limits.ts';
 import { TarReader } from '../tar/reader.ts';
 import type { LayerSource } from '../types.ts';
 import { LayerTree } from './layer-tree.ts';
+import { type LowerLayer, LowerLayers } from './lower-layers.ts';
 import { type OpenQuestions, openQuestions, type Settlement, settleTree } from './settle-tree.ts';
 import { writeAt, writeIndex } from './write-index.ts';
 
@@ -81,14 +82,22 @@ export function storeLayerSync(
   }
 }
 
-/** Writes another index of a stored tar, with the answers of the layers below. */
-export function settleIndexSync(
-  tar: string,
-  index: string,
-  diffId: DiffID,
-  settlement: Settlement,
-  checkCancelled: () => void,
-): void {
+/** A stored layer whose open questions are to be answered. */
+export interface SettleRequest {
+  readonly tar: string;
+  readonly diffId: DiffID;
+  readonly questions: OpenQuestions;
+  /** The layers below, topmost first, settled themselves. */
+  readonly lowers: readonly LowerLayer[];
+  /** Where the new index goes: a new file. */
+  readonly output: string;
+}
+
+/** Writes another index of a stored tar, with what the layers below say; false when they change nothing. */
+export function settleIndexSync(request: SettleRequest, checkCancelled: () => void): boolean {
+  const settlement = answer(request);
+  if (settlement.idleWhiteouts.length + settlement.folders.length === 0) return false;
+  const { tar, diffId, output } = request;
   const tree = new LayerTree(false);
   const reader = new TarReader(tree, { maxEntries: Number.MAX_SAFE_INTEGER });
   const fd = openSync(tar, 'r');
@@ -106,7 +115,19 @@ export function settleIndexSync(
   }
   openQuestions(tree);
   settleTree(tree, settlement);
-  writeIndex({ root: tree.root, tar, tarBytes, uuid: uuidOf(diffId) }, index);
+  writeIndex({ root: tree.root, tar, tarBytes, uuid: uuidOf(diffId) }, output);
+  return true;
+}
+
+function answer({ questions, lowers }: SettleRequest): Settlement {
+  using below = new LowerLayers(lowers);
+  return {
+    idleWhiteouts: questions.whiteouts.filter((path) => !below.has(path)),
+    folders: questions.folders.map((path) => {
+      const attributes = below.folder(path);
+      return attributes ? { path, below: attributes } : { path };
+    }),
+  };
 }
 
 function uuidOf(diffId: DiffID): Buffer {

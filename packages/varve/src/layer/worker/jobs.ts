@@ -18,8 +18,7 @@ const runners: { readonly [J in JobName]: Runner<J> } = {
     recompressSync(source, output, compression, limits, fastGzip, checkCancelled),
   store: ({ source, target, limits }, checkCancelled) =>
     storeLayerSync(source, target, limits, fastGzip, checkCancelled),
-  settle: ({ tar, index, diffId, settlement }, checkCancelled) =>
-    settleIndexSync(tar, index, diffId, settlement, checkCancelled),
+  settle: (request, checkCancelled) => settleIndexSync(request, checkCancelled),
   changes: ({ source }, checkCancelled) => changesSync(source, checkCancelled),
 };
 

@@ -1,7 +1,5 @@
 import { type ErrorKind, VarveError } from '../../base/index.ts';
-import type { DiffID } from '../../oci/index.ts';
-import type { Settlement } from '../erofs/settle-tree.ts';
-import type { StoredLayer, StoreTarget } from '../erofs/store-sync.ts';
+import type { SettleRequest, StoredLayer, StoreTarget } from '../erofs/store-sync.ts';
 import type { LayerLimits } from '../limits.ts';
 import type {
   ApplyResult,
@@ -50,13 +48,8 @@ export interface Jobs {
     readonly result: StoredLayer;
   };
   readonly settle: {
-    readonly args: {
-      readonly tar: string;
-      readonly index: string;
-      readonly diffId: DiffID;
-      readonly settlement: Settlement;
-    };
-    readonly result: void;
+    readonly args: SettleRequest;
+    readonly result: boolean;
   };
   readonly changes: { readonly args: { readonly source: DiffSource }; readonly result: Change[] };
 }

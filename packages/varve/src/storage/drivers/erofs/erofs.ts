@@ -1,7 +1,7 @@
-import { existsSync, lstatSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { KeyedLock } from '../../../base/index.ts';
+import { isKind, KeyedLock, VarveError } from '../../../base/index.ts';
 import {
   type Change,
   type Compression,
@@ -10,29 +10,24 @@ import {
   type RootAttributes,
   readRootAttributes,
   settleIndex,
+  type StoredLayer,
   storeLayer,
   writeRootAttributes,
 } from '../../../layer/index.ts';
-import {
-  bindMount,
-  check,
-  FilesystemSync,
-  fchmodat,
-  fchownat,
-  filesystemName,
-  mountsBelow,
-} from '../../../linux/index.ts';
+import { bindMount, check, fchmodat, fchownat, filesystemName, mountsBelow } from '../../../linux/index.ts';
 import type { ChainID } from '../../../oci/index.ts';
 import { readStorageOptions, type StorageOption } from '../../options.ts';
+import { examineFolder } from '../../tree/examine-folder.ts';
 import { existingAncestor } from '../../tree/folders.ts';
 import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
 import { type FillOptions, mountPoint, TreeDriver } from '../../tree/tree-driver.ts';
-import type { LayerToApply, Probe, Usage } from '../../types.ts';
+import type { LayerToApply, OperationOptions, Probe, Usage } from '../../types.ts';
 import { mountOverlay } from '../overlay2/overlay-mount.ts';
+import { examineArchive } from './examine.ts';
 import { LayerMounts } from './layer-mounts.ts';
 import { isIndexed, layout } from './layout.ts';
 import { probeErofs } from './probe.ts';
-import { settlementOf } from './settlement.ts';
+import { lowersOf, settleStack } from './settling.ts';
 
 /**
  * Layers as they came, each an archive that the kernel mounts by an EROFS index beside it, stacked by overlayfs. On disk,
@@ -55,7 +50,9 @@ export class ErofsDriver extends TreeDriver {
   readonly #layers = new LayerMounts();
   /** Over the layers' mounts and the stack's together, by snapshot. */
   readonly #gate = new KeyedLock();
-  #views = 0;
+  readonly #settling = new KeyedLock();
+  readonly #views = new Set<{ readonly key: string; readonly ended: Promise<void> }>();
+  #viewsEver = 0;
 
   /**
    * @param root folder of all drivers; this one keeps to `<root>/erofs`.
@@ -94,6 +91,15 @@ export class ErofsDriver extends TreeDriver {
     };
   }
 
+  override async apply(
+    layer: LayerToApply,
+    options: OperationOptions = {},
+  ): Promise<{ readonly size: number; readonly tarSize: number }> {
+    const applied = await super.apply(layer, options);
+    await this.#settleAround(layer.chainId);
+    return applied;
+  }
+
   override async mount(key: string, options: { readonly readOnly?: boolean } = {}): Promise<string> {
     return await this.#gate.run(key, async () => {
       try {
@@ -121,6 +127,8 @@ export class ErofsDriver extends TreeDriver {
 
   override async remove(key: string): Promise<void> {
     await this.#gate.run(key, async () => {
+      // What is read may not go to the trash under its mount.
+      await Promise.all([...this.#views].filter((view) => view.key === key).map(({ ended }) => ended));
       await super.remove(key);
       await this.#releaseUnlessMounted(key);
     });
@@ -155,12 +163,27 @@ export class ErofsDriver extends TreeDriver {
     const { tar, index, diff } = layout(staging.path);
     mkdirSync(diff, { mode: 0o700 });
     const stored = await storeLayer(layer, { tar, index, bottom: layer.parent === undefined }, { signal });
-    const { whiteouts, folders } = stored.open;
-    const details = {
-      ...(stored.rootSet ? {} : { plainRoot: true }),
-      ...(whiteouts.length + folders.length === 0 ? {} : { unsettled: stored.open }),
-    };
-    return { applied: stored, details };
+    const root = stored.rootSet ? {} : { plainRoot: true };
+    const isOpen = stored.open.whiteouts.length + stored.open.folders.length > 0;
+    const settled = !isOpen || (await this.#settleNew(layer, staging, stored, signal));
+    return { applied: stored, details: { ...root, ...(settled ? {} : { unsettled: stored.open }) } };
+  }
+
+  /** Where the layers below are all there, they are asked before the new one is seen. */
+  async #settleNew(
+    { parent }: LayerToApply,
+    staging: Staging,
+    { diffId, open: questions }: StoredLayer,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    if (!this.tree.isWhole(parent)) return false;
+    const below = this.tree.chain(parent);
+    if (below.some(({ unsettled }) => unsettled)) return false;
+    const { tar, index } = layout(staging.path);
+    const output = `${index}.new`;
+    const isNew = await settleIndex({ tar, diffId, questions, lowers: lowersOf(below), output }, { signal });
+    if (isNew) renameSync(output, index);
+    return true;
   }
 
   protected async fill(staging: Staging, parent: ChainID | undefined, { limit }: FillOptions): Promise<void> {
@@ -204,6 +227,25 @@ export class ErofsDriver extends TreeDriver {
     return { bytes, contentBytes: snapshot.size ?? 0, inodes: 2 };
   }
 
+  /** An archive is compared with its digest, its index with the archive, through the mount that containers use. */
+  protected override async examine(
+    snapshot: Snapshot,
+    layer: LayerToApply | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<string | undefined> {
+    const { path, key, diffId } = snapshot;
+    if (!isIndexed(path)) return await super.examine(snapshot, layer, signal);
+    const damage = await examineArchive(path, diffId, signal);
+    if (damage !== undefined || !layer) return damage;
+    const archive: LayerToApply = { ...layer, path: layout(path).tar, compression: 'none' };
+    try {
+      return await this.#viewing(key, () => examineFolder(layout(path).diff, archive, signal));
+    } catch (error) {
+      if (isKind(error, 'cancelled')) throw error;
+      return `its index cannot be mounted: ${VarveError.from(error).message}`;
+    }
+  }
+
   protected diffSource(snapshot: Snapshot): DiffSource {
     const lowers = this.#diffsFrom(snapshot.parent);
     return { kind: 'overlay', upper: layout(snapshot.own).diff, lowers };
@@ -217,11 +259,13 @@ export class ErofsDriver extends TreeDriver {
     return this.tree.chain(top).map(({ path }) => layout(path).diff);
   }
 
-  /** Mounts the layers of a snapshot's stack, from the bottom up: each may have to ask those below it. */
+  /** Mounts the layers of a snapshot's stack. */
   async #hold(user: string, snapshot: Snapshot): Promise<void> {
-    const stack = [snapshot, ...this.tree.chain(snapshot.parent)];
-    for (const layer of stack.toReversed()) {
-      if (isIndexed(layer.path)) await this.#layers.hold(user, layer, () => this.#makeReady(layer.key));
+    const below = this.tree.chain(snapshot.parent);
+    const top = snapshot.kind === 'committed' ? (snapshot.key as ChainID) : snapshot.parent;
+    if ([snapshot, ...below].some(({ unsettled }) => unsettled)) await this.#settle(top);
+    for (const { key, path } of [...below.toReversed(), snapshot]) {
+      if (isIndexed(path)) await this.#layers.hold(user, path, () => this.#inheritRoot(key));
     }
   }
 
@@ -234,34 +278,49 @@ export class ErofsDriver extends TreeDriver {
   /** Does something while a snapshot's layers are mounted, be the snapshot itself mounted or not. */
   async #viewing<T>(key: string, work: () => Promise<T>): Promise<T> {
     // A name that no snapshot has.
-    const user = `/view/${this.#views++}`;
+    const user = `/view/${this.#viewsEver++}`;
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    const view = { key, ended };
+    this.#views.add(view);
     try {
       await this.#hold(user, this.tree.require(key));
       return await work();
     } finally {
       await this.#layers.release(user);
+      this.#views.delete(view);
+      end();
     }
   }
 
-  /** Does what had to wait for the layers below, which are mounted. */
-  async #makeReady(key: string): Promise<void> {
-    const layer = this.tree.require(key);
-    if (layer.unsettled) await this.#settle(layer);
-    const root = layer.plainRoot ? this.#rootOf(layer.parent) : undefined;
-    if (root) writeRootAttributes(layout(layer.path).index, root);
+  /** Answers what waited for the layers below, of all layers of a whole stack. */
+  async #settle(top: ChainID | undefined): Promise<void> {
+    // Stacks share layers.
+    await this.#settling.run('', async () => await settleStack(this.tree, this.tree.chain(top)));
   }
 
-  async #settle(layer: Snapshot): Promise<void> {
-    const { id: _id, path, unsettled, ...record } = layer;
-    if (!unsettled || !layer.diffId) return;
-    const { tar, index } = layout(path);
-    const settled = `${index}.new`;
-    rmSync(settled, { force: true });
-    using filesystem = new FilesystemSync(path);
-    await settleIndex(tar, settled, layer.diffId, settlementOf(unsettled, this.#diffsFrom(layer.parent)));
-    await filesystem.sync();
-    renameSync(settled, index);
-    await this.tree.rewrite(layer, record);
+  #inheritRoot(key: string): void {
+    const { plainRoot, parent, path } = this.tree.require(key);
+    const root = plainRoot ? this.#rootOf(parent) : undefined;
+    if (root) writeRootAttributes(layout(path).index, root);
+  }
+
+  /**
+   * Settles the stacks that a new layer completes, so that the first container on them need not wait for it. The layer
+   * may be the last of its image to arrive, below others.
+   */
+  async #settleAround(key: string): Promise<void> {
+    if (!this.tree.isWhole(key as ChainID)) return;
+    const tops: string[] = [];
+    const pending = [key];
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      const above = this.tree.children(next).filter((child) => this.tree.get(child)?.kind === 'committed');
+      if (above.length === 0) tops.push(next);
+      pending.push(...above);
+    }
+    for (const top of tops as ChainID[]) {
+      const isOpen = this.tree.isWhole(top) && this.tree.chain(top).some(({ unsettled }) => unsettled);
+      if (isOpen) await this.#settle(top);
+    }
   }
 
   /** What the root folder of a stack looks like: the topmost layer that says so decides. */

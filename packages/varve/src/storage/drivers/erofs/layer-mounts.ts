@@ -1,6 +1,5 @@
 import { KeyedLock } from '../../../base/index.ts';
 import { unmountInBackground } from '../../../linux/index.ts';
-import type { Snapshot } from '../../tree/snapshot-tree.ts';
 import { layout } from './layout.ts';
 import { isIndexMounted, mountIndex } from './mount-index.ts';
 
@@ -32,27 +31,26 @@ export class LayerMounts {
    * Mounts a layer if it is not, and keeps it so until the user {@link LayerMounts.release}s it.
    * @param ready called before it is mounted: the last moment at which the index may change.
    */
-  async hold(user: string, layer: Snapshot, ready: () => Promise<void>): Promise<void> {
-    await this.#locks.run(layer.path, async () => {
-      const users = this.#usersOf(layer.path);
+  async hold(user: string, path: string, ready: () => void): Promise<void> {
+    await this.#locks.run(path, async () => {
+      const users = this.#usersOf(path);
       users.add(user);
-      const { index, tar, diff } = layout(layer.path);
+      const { index, tar, diff } = layout(path);
       if (isIndexMounted(diff)) return;
-      await ready();
+      ready();
       mountIndex({ index, tar, target: diff });
     });
   }
 
   /** Ends a user's hold on all layers; unmounts those that nobody else holds. */
   async release(user: string): Promise<void> {
-    for (const [path, users] of this.#users) {
-      if (users.has(user)) await this.#leave(path, user);
-    }
+    const held = [...this.#users].filter(([, users]) => users.has(user));
+    await Promise.all(held.map(async ([path]) => await this.#leave(path, user)));
   }
 
   /** Unmounts what nobody holds. */
   async trim(): Promise<void> {
-    for (const path of [...this.#users.keys()]) await this.#leave(path, undefined);
+    await Promise.all([...this.#users.keys()].map(async (path) => await this.#leave(path, undefined)));
   }
 
   async #leave(path: string, user: string | undefined): Promise<void> {

@@ -15,7 +15,7 @@ import type { Unsettled } from '../../tree/record.ts';
 
 const currentFolder = -100; // AT_FDCWD
 /** Of overlayfs's own attributes. */
-export const overlayPrefix = 'trusted.overlay.';
+const overlayPrefix = 'trusted.overlay.';
 
 /**
  * Settles what an archive leaves to the layers below it:
@@ -76,12 +76,12 @@ function removeIfEmpty(name: Buffer): void {
 }
 
 /** A file that a layer has at a path. */
-export interface Found {
+interface Found {
   readonly name: Buffer;
   readonly stat: FileStat;
 }
 
-export const isFolder = (stat: FileStat): boolean => (stat.mode & fileType.mask) === fileType.directory;
+const isFolder = (stat: FileStat): boolean => (stat.mode & fileType.mask) === fileType.directory;
 
 /** A later entry may have replaced a folder, even by a link. */
 function isFolderAt(name: Buffer): boolean {
@@ -105,7 +105,7 @@ function findBelow(diff: string, path: string, lowers: readonly string[]): Found
 }
 
 /** What a stack of layer folders, topmost first, shows at a path of one character a byte. */
-export function findInLowers(path: string, lowers: readonly string[]): Found | undefined {
+function findInLowers(path: string, lowers: readonly string[]): Found | undefined {
   const parts = path.split('/');
   for (const lower of lowers) {
     const answer = lookIn(lower, parts);
