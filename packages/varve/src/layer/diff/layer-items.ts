@@ -4,6 +4,7 @@ import type { PackItem } from '../pack/item.ts';
 import type { DiffSource } from '../types.ts';
 import { opaqueName, whiteoutPrefix } from '../whiteouts.ts';
 import { isDirectory } from './merged-folder.ts';
+import { withLinkedNames } from './linked-names.ts';
 import { overlayDiff } from './overlay-diff.ts';
 import { sameToLayer } from './same.ts';
 import { treeDiff } from './tree-diff.ts';
@@ -21,7 +22,7 @@ export function* layerItems(
   const diff =
     source.kind === 'overlay'
       ? overlayDiff(source.upper, source.lowers)
-      : treeDiff(source.upper, source.lower, sameToLayer);
+      : withLinkedNames(treeDiff(source.upper, source.lower, sameToLayer), source.upper);
   for (const item of diff) {
     const { parent, base } = splitPath(item.path);
     const folder = parent === '' ? '' : `${parent}/`;
