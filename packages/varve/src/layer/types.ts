@@ -23,11 +23,12 @@ export interface LayerSource {
  * Where and how a layer is unpacked.
  * `overlay`: whiteouts become what overlayfs wants (character device 0/0, `trusted.overlay.opaque`), nothing else is
  * looked at: the folder holds this layer alone.
+ * `aufs`: the same in AUFS's own form, which is that of the layer: `.wh.NAME` and `.wh..wh..opq`.
  * `apply`: the folder holds the parent's full tree; whiteouts delete, entries replace.
  */
 export interface ApplyTarget {
   readonly root: string;
-  readonly whiteouts: 'overlay' | 'apply';
+  readonly whiteouts: 'overlay' | 'aufs' | 'apply';
 }
 
 export interface ApplyResult {
@@ -47,7 +48,12 @@ export interface ApplyResult {
 /** Where a new layer's content comes from. */
 export type DiffSource =
   /** A folder of overlayfs: all in it is the diff; whiteouts and opaque marks are read from the kernel's form. */
-  | { readonly kind: 'overlay'; readonly upper: string; readonly lowers: readonly string[] }
+  /** The same of AUFS, with `.wh.NAME` and `.wh..wh..opq`. */
+  | {
+      readonly kind: 'overlay' | 'aufs';
+      readonly upper: string;
+      readonly lowers: readonly string[];
+    }
   /** Two full trees, compared entry by entry; no lower means everything is added. */
   | { readonly kind: 'trees'; readonly upper: string; readonly lower?: string };
 

@@ -59,9 +59,9 @@ export function unlock(fd: number): SysResult {
   return result(libc.flock(fd, 8));
 }
 
-/** fallocate(2), mode 0: reserves the blocks and grows the file. */
-export function fallocate(fd: number, offset: number, length: number): SysResult {
-  return result(libc.fallocate(fd, 0, offset, length));
+/** fallocate(2); mode 0 reserves the blocks and grows the file. */
+export function fallocate(fd: number, offset: number, length: number, mode = 0): SysResult {
+  return result(libc.fallocate(fd, mode, offset, length));
 }
 
 /** fallocate(2) FALLOC_FL_PUNCH_HOLE: frees the blocks, which read as zeros; the file keeps its size. */

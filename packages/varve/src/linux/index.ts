@@ -74,6 +74,7 @@ export { type FolderEntry, listFolder } from './folders.ts';
 export { growFilesystem } from './grow-filesystem.ts';
 export { type FsOption, fsOptionMaxBytes, mountFilesystem } from './fs-context.ts';
 export { closeBacking, mountFuse, openBacking, openFuse } from './fuse.ts';
+export { closeBacking, mountFuse, openBacking, openFuse } from './fuse.ts';
 export { inFolder } from './in-folder.ts';
 export { forgetUdpFlows } from './conntrack.ts';
 export { bindInet } from './inet-sockets.ts';

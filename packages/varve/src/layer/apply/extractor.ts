@@ -27,7 +27,7 @@ import { type BytePath, cleanPath, joinPath, pathBytes, splitPath } from '../nam
 import { isWhiteout, setOpaque } from '../overlay-marks.ts';
 import type { TarEntry, Xattr } from '../tar/entry.ts';
 import type { TarHandler } from '../tar/reader.ts';
-import { isMetadataPath, readLayerName } from '../whiteouts.ts';
+import { isMetadataPath, opaqueName, readLayerName, whiteoutPrefix } from '../whiteouts.ts';
 import { ConfinedRoot, clearFolder, removeTree } from './confined-root.ts';
 import { KeptTimes } from './kept-times.ts';
 import { applyToFd, applyToName, applyXattrs, defaultAcl, dropXattrs, type Ownership } from './metadata.ts';
@@ -37,7 +37,7 @@ export interface ExtractOptions {
    * `overlay` and `apply` as {@link ApplyTarget}; `none` takes `.wh.` names as ordinary ones, for archives that are
    * no layers.
    */
-  readonly whiteouts: 'overlay' | 'apply' | 'none';
+  readonly whiteouts: 'overlay' | 'aufs' | 'apply' | 'none';
   /** Whether an entry for the root itself (`./`) sets the root's owner, mode and times. */
   readonly rootEntry: boolean;
   /** Docker's noOverwriteDirNonDir: a folder does not replace a file nor a file a folder. */
@@ -64,11 +64,12 @@ export class Extractor implements TarHandler, Disposable {
   readonly #root: ConfinedRoot;
   readonly #options: ExtractOptions;
   readonly #overlay: boolean;
+  readonly #aufs: boolean;
   readonly #folders = new Map<BytePath, FolderEnd>();
   /** In `apply`: what this layer wrote, by real path; whiteouts do not touch it (OCI layer.md#whiteouts). */
   readonly #written: Set<string> | undefined;
   readonly #kept: KeptTimes | undefined;
-  /** In `overlay`: names this layer deletes below; a folder it has under such a name is opaque. */
+  /** In `overlay` and `aufs`: names this layer deletes below; a folder it has under such a name is opaque. */
   readonly #hidden = new Set<BytePath>();
   #realParentOf: BytePath | undefined;
   #realParent = '';
@@ -84,6 +85,7 @@ export class Extractor implements TarHandler, Disposable {
     this.#root = new ConfinedRoot(root);
     this.#options = options;
     this.#overlay = options.whiteouts === 'overlay';
+    this.#aufs = options.whiteouts === 'aufs';
     if (options.whiteouts === 'apply') {
       this.#written = new Set();
       this.#kept = new KeptTimes(this.#root);
@@ -171,6 +173,7 @@ export class Extractor implements TarHandler, Disposable {
 
   /** Sets what had to wait for the end: times and default ACLs of folders, the deepest last entries first. */
   finish(): void {
+    if (this.#aufs) this.#settleWhiteouts();
     this.#kept?.restore();
     for (const [path, { atime, mtime, acl }] of [...this.#folders].toReversed()) {
       const { parent, base } = splitPath(path);
@@ -368,6 +371,7 @@ export class Extractor implements TarHandler, Disposable {
       const source = statAt(from, pathBytes(name));
       if (typeof source === 'number' || (source.mode & fileType.mask) === fileType.directory) throw bad();
       if (this.#overlay && isWhiteout(source)) throw bad();
+      if (this.#aufs && name.startsWith(whiteoutPrefix)) throw bad();
       const existing = statAt(own, base);
       if (typeof existing !== 'number') {
         if (existing.inode === source.inode && existing.device === source.device) return;
@@ -381,8 +385,41 @@ export class Extractor implements TarHandler, Disposable {
     }
   }
 
+  /**
+   * Gives AUFS what OCI means where a layer deletes a name and has it too: AUFS would hide both, so that the whiteout goes,
+   * and a folder becomes opaque.
+   */
+  #settleWhiteouts(): void {
+    for (const path of this.#hidden) {
+      const { parent, base } = splitPath(path);
+      const folder = this.#root.folder(parent);
+      if (folder < 0) continue;
+      const own = statAt(folder, pathBytes(base));
+      if (typeof own === 'number') continue;
+      unlinkat(folder, pathBytes(whiteoutPrefix + base));
+      if ((own.mode & fileType.mask) === fileType.directory) this.#aufsMark(folder, `${base}/${opaqueName}`);
+    }
+  }
+
+  #aufsMark(folder: number, name: BytePath): void {
+    const made = openat(
+      folder,
+      pathBytes(name),
+      constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL,
+      0o444,
+    );
+    if (made === -errno.EEXIST) return;
+    if (made === -errno.ENAMETOOLONG) throw layerError('TAR_BAD_NAME', 'name too long', pathBytes(name));
+    close(check(made, 'create a whiteout', name));
+  }
+
   #whiteout(parent: BytePath, name: string): void {
     const base = pathBytes(name);
+    if (this.#aufs) {
+      this.#aufsMark(this.#root.makeFolder(parent), whiteoutPrefix + name);
+      this.#hidden.add(joinPath(parent, name));
+      return;
+    }
     if (!this.#overlay) {
       this.#kept?.note(parent);
       const folder = this.#root.folder(parent);
@@ -410,6 +447,10 @@ export class Extractor implements TarHandler, Disposable {
   #opaque(parent: BytePath): void {
     if (this.#overlay) {
       setOpaque(this.#root.makeFolder(parent), Buffer.from('.'));
+      return;
+    }
+    if (this.#aufs) {
+      this.#aufsMark(this.#root.makeFolder(parent), opaqueName);
       return;
     }
     this.#kept?.note(parent);

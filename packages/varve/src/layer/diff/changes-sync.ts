@@ -1,8 +1,8 @@
 import type { Change, DiffSource } from '../types.ts';
 import type { DiffItem } from './item.ts';
-import { overlayDiff } from './overlay-diff.ts';
 import { sameToDocker } from './same.ts';
 import { treeDiff } from './tree-diff.ts';
+import { unionDiff } from './union-diff.ts';
 
 /** The folder of an absolute path; undefined for one in the root. */
 function parentOf(path: string): string | undefined {
@@ -13,8 +13,8 @@ function parentOf(path: string): string | undefined {
 /** What `docker diff` shows: what differs, deletions, and the folders above as modified. Sorted by path in byte order. */
 export function changesSync(source: DiffSource, checkCancelled: () => void): Change[] {
   const items =
-    source.kind === 'overlay'
-      ? overlayDiff(source.upper, source.lowers, true)
+    source.kind !== 'trees'
+      ? unionDiff(source, true)
       : treeDiff(source.upper, source.lower, sameToDocker);
   const changes = new Map<string, Change['kind']>();
   for (const item of items) {

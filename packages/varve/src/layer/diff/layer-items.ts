@@ -5,9 +5,9 @@ import type { DiffSource } from '../types.ts';
 import { opaqueName, whiteoutPrefix } from '../whiteouts.ts';
 import { isDirectory } from './merged-folder.ts';
 import { withLinkedNames } from './linked-names.ts';
-import { overlayDiff } from './overlay-diff.ts';
 import { sameToLayer } from './same.ts';
 import { treeDiff } from './tree-diff.ts';
+import { unionDiff } from './union-diff.ts';
 
 /**
  * A diff as a layer's entries: deletions become `.wh.` files, opaque folders get `.wh..wh..opq` (OCI image spec,
@@ -20,8 +20,8 @@ export function* layerItems(
 ): Generator<PackItem, void, void> {
   const left = new Set(exclude.map((path) => path.replace(/^\/+/, '')));
   const diff =
-    source.kind === 'overlay'
-      ? overlayDiff(source.upper, source.lowers)
+    source.kind !== 'trees'
+      ? unionDiff(source)
       : withLinkedNames(treeDiff(source.upper, source.lower, sameToLayer), source.upper);
   for (const item of diff) {
     const { parent, base } = splitPath(item.path);

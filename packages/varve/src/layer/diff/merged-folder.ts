@@ -2,15 +2,13 @@ import { constants } from 'node:fs';
 import {
   check,
   close,
-  errno,
   type FileStat,
   fileType,
   listFolder,
   openat,
   openFlags,
-  statAt,
 } from '../../linux/index.ts';
-import { isOpaque, isWhiteout } from '../overlay-marks.ts';
+import type { LayerMarks } from '../layer-marks.ts';
 
 export function isDirectory(stat: FileStat): boolean {
   return (stat.mode & fileType.mask) === fileType.directory;
@@ -23,17 +21,20 @@ export interface MergedEntry {
   readonly base: Buffer;
 }
 
-/** One folder as a stack of overlayfs layers shows it, read without a mount. Overlayfs goes by names and follows no link. */
+/** One folder as a stack of layers of a union file system shows it, read without a mount. They go by names and follow no link. */
 export class MergedFolder implements Disposable {
   /** Descriptors (O_PATH), topmost layer first. */
   readonly #parts: readonly number[];
 
-  private constructor(parts: readonly number[]) {
+  readonly #marks: LayerMarks;
+
+  private constructor(parts: readonly number[], marks: LayerMarks) {
     this.#parts = parts;
+    this.#marks = marks;
   }
 
   /** The root of a stack of layer folders, topmost first. */
-  static open(lowers: readonly string[]): MergedFolder {
+  static open(lowers: readonly string[], marks: LayerMarks): MergedFolder {
     const parts: number[] = [];
     try {
       for (const lower of lowers) {
@@ -46,11 +47,11 @@ export class MergedFolder implements Disposable {
       for (const fd of parts) close(fd);
       throw error;
     }
-    return new MergedFolder(parts);
+    return new MergedFolder(parts, marks);
   }
 
-  static empty(): MergedFolder {
-    return new MergedFolder([]);
+  static empty(marks: LayerMarks): MergedFolder {
+    return new MergedFolder([], marks);
   }
 
   get isEmpty(): boolean {
@@ -60,13 +61,11 @@ export class MergedFolder implements Disposable {
   /** What shows under a name; undefined when nothing does. */
   lookup(base: Buffer): MergedEntry | undefined {
     for (const dirfd of this.#parts) {
-      const stat = statAt(dirfd, base);
-      if (stat === -errno.ENOENT) continue;
-      if (typeof stat === 'number') {
-        check(stat, 'statx', base);
-        continue;
-      }
-      return isWhiteout(stat) ? undefined : { stat, dirfd, base };
+      const found = this.#marks.find(dirfd, base);
+      if (found === undefined) continue;
+      if (found === 'deleted') return undefined;
+      if (typeof found !== 'number') return { stat: found, dirfd, base };
+      check(found, 'statx', base);
     }
     return undefined;
   }
@@ -75,13 +74,13 @@ export class MergedFolder implements Disposable {
   child(base: Buffer): MergedFolder {
     const parts: number[] = [];
     for (const dirfd of this.#parts) {
-      const stat = statAt(dirfd, base);
-      if (stat === -errno.ENOENT) continue;
-      if (typeof stat === 'number' || !isDirectory(stat)) break;
+      const found = this.#marks.find(dirfd, base);
+      if (found === undefined) continue;
+      if (typeof found !== 'object' || !isDirectory(found)) break;
       parts.push(check(openat(dirfd, base, openFlags.path | constants.O_DIRECTORY), 'openat', base));
-      if (isOpaque(dirfd, base)) break;
+      if (this.#marks.isOpaque(dirfd, base)) break;
     }
-    return new MergedFolder(parts);
+    return new MergedFolder(parts, this.#marks);
   }
 
   /** All names that show, in byte order. */

@@ -105,16 +105,20 @@ function linkToEarlier({ root, target, path, copied }: Place, name: Buffer, stat
   return true;
 }
 
-/** Copies one thing that is no folder, from an open folder to another. */
+/**
+ * Copies one thing that is no folder, from an open folder to another.
+ * @param options.empty a file comes without its content.
+ */
 export function copyOther(
   { source, target }: Pick<Place, 'source' | 'target'>,
   name: Buffer,
   stat: FileStat,
+  options: { readonly empty?: boolean } = {},
 ): void {
   const label = name.toString();
   const type = stat.mode & fileType.mask;
   if (type === fileType.regular) {
-    copyFile(source, target, name, stat);
+    copyFile(source, target, name, options.empty === true ? { ...stat, size: 0 } : stat);
     return;
   }
   if (type === fileType.symlink) {
