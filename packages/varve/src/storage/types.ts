@@ -38,6 +38,25 @@ export interface OperationOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Something wrong with a driver's own files. */
+export interface SnapshotProblem {
+  /**
+   * `record-unreadable`: a folder whose record is lost; `parent-missing`: what it stands on is not there; `damaged`: its
+   * files are not what was unpacked; `mount-leaked`: mounted, and nobody uses it; `leftover`: half made or half deleted.
+   */
+  readonly kind: 'record-unreadable' | 'parent-missing' | 'damaged' | 'mount-leaked' | 'leftover';
+  /** Key of the snapshot; the folder's name where its record cannot be read; a path for mounts and leftovers. */
+  readonly subject: string;
+  readonly detail: string;
+}
+
+export interface SnapshotCheckOptions extends OperationOptions {
+  /** The blob a committed snapshot was unpacked from, to compare with; undefined leaves its files unread. */
+  readonly layerOf?: (chainId: ChainID) => LayerToApply | undefined;
+  /** Called before each snapshot. */
+  readonly onSnapshot?: (key: string) => void;
+}
+
 /** One way of keeping and stacking layers. Every driver passes storage/testing's suite. */
 export interface StorageDriver {
   readonly name: string;
@@ -87,6 +106,18 @@ export interface StorageDriver {
   metadata(key: string): Record<string, string>;
   /** @throws `conflict` when it has children or is mounted. Removing what is not there does nothing. */
   remove(key: string): Promise<void>;
+  /** Compares records, files and mounts; changes nothing. Absent where a driver cannot. */
+  check?(options?: SnapshotCheckOptions): Promise<readonly SnapshotProblem[]>;
+  /**
+   * Unpacks a committed snapshot's layer once more in place of what is there, which is moved to the path `aside`.
+   * @throws VarveError `conflict` while something mounted stands on it.
+   */
+  rederive?(layer: LayerToApply, aside: string, options?: OperationOptions): Promise<void>;
+  /**
+   * Ends what {@link StorageDriver.check} found: unmounts, finishes deletions, moves what cannot be used to the path
+   * `aside`. False when nothing was done.
+   */
+  clear?(problem: SnapshotProblem, aside: string): Promise<boolean>;
   /** After a crash: finishes or drops what was half done, unmounts what nobody uses. Says what it did. */
   recover(): Promise<readonly string[]>;
   close(): Promise<void>;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { VarveError } from '../../base/index.ts';
 import type { ChainID } from '../../oci/index.ts';
 import { imagePaths } from '../quota/index.ts';
@@ -42,6 +42,7 @@ export class SnapshotTree {
   readonly #byId = new Map<string, Snapshot>();
   readonly #children = new Map<ChainID, Set<string>>();
   readonly #unreadable: string[] = [];
+  readonly #stagings = new Set<string>();
   readonly #deletions = new Set<Promise<void>>();
   readonly #release: (path: string) => Promise<void>;
   /** Removed folders that could not be deleted yet. */
@@ -133,6 +134,7 @@ export class SnapshotTree {
     const id = randomBytes(32).toString('hex');
     const path = join(this.#folder, 'staging', id);
     mkdirSync(path, { mode: 0o710 });
+    this.#stagings.add(id);
     return { id, path, own: path };
   }
 
@@ -141,6 +143,7 @@ export class SnapshotTree {
     await writeDurably(join(staging.path, recordFile), formatRecord(record));
     const path = join(this.#folder, staging.id);
     await rename(staging.path, path);
+    this.#stagings.delete(staging.id);
     await syncFolderInBackground(this.#folder);
     const snapshot = snapshotOf(record, staging.id, path);
     this.#add(snapshot);
@@ -161,6 +164,7 @@ export class SnapshotTree {
 
   /** Drops a staging folder; its files are deleted later. */
   abandon(staging: Staging): void {
+    this.#stagings.delete(staging.id);
     this.#trash(staging.path, staging.id);
   }
 
@@ -193,6 +197,50 @@ export class SnapshotTree {
   /** Tries anew to delete the removed folders that were in use. */
   retryDeletions(): void {
     for (const path of [...this.#undeleted]) this.#delete(path);
+  }
+
+  /** The snapshot in whose folder a path lies. */
+  at(path: string): Snapshot | undefined {
+    return this.#byId.get(path.slice(this.#folder.length + 1).split('/')[0] ?? '');
+  }
+
+  /** Folders of snapshots whose record cannot be read. */
+  get unreadable(): readonly string[] {
+    return this.#unreadable;
+  }
+
+  /** What lies in `staging` and `trash` and nobody works on. */
+  leftovers(): string[] {
+    const list = (name: string): string[] => {
+      const folder = join(this.#folder, name);
+      return existsSync(folder) ? readdirSync(folder).map((entry) => join(folder, entry)) : [];
+    };
+    const staged = list('staging').filter((path) => !this.#stagings.has(basename(path)));
+    return this.#deletions.size > 0 ? staged : [...staged, ...list('trash')];
+  }
+
+  /** Deletes one of the {@link SnapshotTree.leftovers}. */
+  async sweep(path: string): Promise<void> {
+    this.#delete(path);
+    await this.idle();
+  }
+
+  /** Moves a folder without a readable record out of the tree. False when it is none. */
+  setAside(id: string, target: string): boolean {
+    const index = this.#unreadable.indexOf(id);
+    if (index < 0) return false;
+    mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
+    renameSync(join(this.#folder, id), target);
+    this.#unreadable.splice(index, 1);
+    return true;
+  }
+
+  /** Publishes `staging` under the key of `old`, whose folder is moved to `target` first. */
+  async replace(old: Snapshot, staging: Staging, record: SnapshotRecord, target: string): Promise<Snapshot> {
+    mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
+    if (existsSync(old.path)) renameSync(old.path, target);
+    this.#forget(old);
+    return await this.publish(staging, record);
   }
 
   /** Waits for the deletions that run. */

@@ -16,11 +16,15 @@ import type {
   LayerToApply,
   OperationOptions,
   Probe,
+  SnapshotCheckOptions,
   SnapshotInfo,
+  SnapshotProblem,
   StorageDriver,
   Usage,
 } from '../types.ts';
 import { copyInBackground, deleteInBackground, measureInBackground } from '../worker/jobs.ts';
+import { checkSnapshots, type SnapshotsToCheck, standsOn } from './check-snapshots.ts';
+import { examineFolder } from './examine-folder.ts';
 import { HeldMounts } from './held-mounts.ts';
 import { MountUses } from './mount-uses.ts';
 import type { SnapshotRecord } from './record.ts';
@@ -148,19 +152,7 @@ export abstract class TreeDriver implements StorageDriver {
     using _pin = this.#pin(parent);
     const staging = this.tree.stage();
     try {
-      // Opened first, so that it learns of every write that fails from here on.
-      using filesystem = new FilesystemSync(staging.path);
-      const { applied, details } = await this.unpack(layer, staging, signal);
-      if (applied.diffId !== diffId) {
-        throw new VarveError(
-          'data-loss',
-          'DIFFID_MISMATCH',
-          `layer verification failed: expected ${diffId}, got ${applied.diffId}`,
-          { subject: diffId, hint: 'the layer is damaged; pull the image again' },
-        );
-      }
-      await filesystem.sync();
-      const sizes = { diffId, size: applied.size, tarSize: applied.tarSize };
+      const { sizes, details } = await this.#unpackDurably(layer, staging, signal);
       await this.tree.publish(staging, {
         key,
         kind: 'committed',
@@ -173,6 +165,24 @@ export abstract class TreeDriver implements StorageDriver {
       this.tree.abandon(staging);
       throw error;
     }
+  }
+
+  /** @throws VarveError `data-loss` when the archive is another one. */
+  async #unpackDurably(layer: LayerToApply, staging: Staging, signal = new AbortController().signal) {
+    // Opened first, so that it learns of every write that fails from here on.
+    using filesystem = new FilesystemSync(staging.path);
+    const { applied, details } = await this.unpack(layer, staging, signal);
+    const { diffId, size, tarSize } = applied;
+    if (diffId !== layer.diffId) {
+      throw new VarveError(
+        'data-loss',
+        'DIFFID_MISMATCH',
+        `layer verification failed: expected ${layer.diffId}, got ${diffId}`,
+        { subject: layer.diffId, hint: 'the layer is damaged; pull the image again' },
+      );
+    }
+    await filesystem.sync();
+    return { sizes: { diffId, size, tarSize }, details };
   }
 
   /** A snapshot committed under a name that nobody computed a diff for has no sizes in its record. */
@@ -375,6 +385,59 @@ export abstract class TreeDriver implements StorageDriver {
       this.dropped(snapshot);
       this.#lastDiff.delete(key);
     });
+  }
+
+  /** Says what is wrong with a snapshot's files; undefined when nothing is. */
+  protected async examine(
+    snapshot: Snapshot,
+    layer: LayerToApply | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<string | undefined> {
+    // Where a writable layer is before it is mounted is its driver's to know.
+    const folder = snapshot.kind === 'committed' ? this.ownFolder(snapshot) : snapshot.path;
+    return await examineFolder(folder, layer, signal);
+  }
+
+  async check(options: SnapshotCheckOptions = {}): Promise<readonly SnapshotProblem[]> {
+    const isUsed = (key: string): boolean => this.#mounts.isUsed(key);
+    const examine: SnapshotsToCheck['examine'] = (...words) => this.examine(...words);
+    return await checkSnapshots({ tree: this.tree, isUsed, examine, mountPoint }, options);
+  }
+
+  async rederive(layer: LayerToApply, aside: string, options: OperationOptions = {}): Promise<void> {
+    const { chainId: key, parent } = layer;
+    await this.#locks.run(key, async () => {
+      const old = this.tree.require(key);
+      for (const { key: user } of Array.from(this.tree.values()))
+        if (standsOn(this.tree, user, key)) this.#refuseUsed(user);
+      this.tree.chain(parent);
+      using _pin = this.#pin(parent);
+      const staging = this.tree.stage();
+      try {
+        const { sizes, details } = await this.#unpackDurably(layer, staging, options.signal);
+        const record: SnapshotRecord = { key, kind: 'committed', parent, ...sizes, ...details };
+        await this.tree.replace(old, staging, record, aside);
+        this.dropped(old);
+      } catch (error) {
+        this.tree.abandon(staging);
+        throw error;
+      }
+    });
+  }
+
+  async clear({ kind, subject }: SnapshotProblem, aside: string): Promise<boolean> {
+    if (kind === 'record-unreadable') return this.tree.setAside(subject, aside);
+    if (kind === 'leftover') {
+      if (!this.tree.leftovers().includes(subject)) return false;
+      await this.tree.sweep(subject);
+      return true;
+    }
+    if (kind !== 'mount-leaked') return false;
+    const owner = this.#ownerOf(subject);
+    if (owner && this.#mounts.isUsed(owner.key)) return false;
+    if (owner) await this.unmount(owner.key);
+    if (isMounted(subject)) await unmountCompletely(subject);
+    return true;
   }
 
   async recover(): Promise<readonly string[]> {

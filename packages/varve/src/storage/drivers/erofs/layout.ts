@@ -28,7 +28,8 @@ export function layout(path: string): Layout {
   };
 }
 
-/** True for a layer that is kept as an archive. */
+/** True for a layer that is kept as an archive, also when one of its two files is lost: it must not look empty. */
 export function isIndexed(path: string): boolean {
-  return existsSync(layout(path).index);
+  const { index, tar } = layout(path);
+  return existsSync(index) || existsSync(tar);
 }
