@@ -68,8 +68,8 @@ export class LowerLayers implements Disposable {
     if (known) return known;
     const layer = this.#layers[number] as LowerLayer;
     const reader = 'index' in layer ? new IndexReader(layer.index) : new FolderReader(layer.folder);
-    this.#readers[number] = reader as LowerReader;
-    return reader as LowerReader;
+    this.#readers[number] = reader;
+    return reader;
   }
 }
 

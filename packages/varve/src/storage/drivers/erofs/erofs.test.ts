@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { type MountEntry, mountsBelow, unmount } from '../../../linux/index.ts';
 import { type ChainID, chainId, digestOf } from '../../../oci/index.ts';
@@ -93,14 +94,62 @@ test('many stacks come and go at once, and nothing stays mounted', async () => {
   assert.deepEqual(mountsBelow(rig.root), []);
 });
 
-test('says that a data root on tmpfs will not do', async () => {
+/** Loop devices over files below a folder. */
+function loopsOf(folder: string): string[] {
+  return readdirSync('/sys/block')
+    .filter((name) => name.startsWith('loop'))
+    .filter((name) => {
+      const file = `/sys/block/${name}/loop/backing_file`;
+      return existsSync(file) && readFileSync(file, 'utf8').startsWith(folder);
+    });
+}
+
+const overLoops: DriverUnderTest = {
+  ...under,
+  create: (root) => new ErofsDriver(root, [['erofs.backing', 'loop']]),
+};
+
+for (const [what, how, folder] of [
+  ['on a disk, when told to', overLoops, '/var/tmp'],
+  ['on tmpfs, whose files cannot be mounted', under, '/dev/shm'],
+] as const) {
+  test(`mounts layers over loop devices ${what}, and leaves none`, async () => {
+    await using rig = new Rig(how, folder);
+    mkdirSync(rig.snapshots);
+    assert.deepEqual(await rig.driver.probe(), { ok: true });
+    const base = await rig.apply(undefined, [
+      { name: 'base', content: 'b'.repeat(100_000) },
+      { name: 'gone' },
+    ]);
+    const top = await rig.apply(base, [{ name: 'top', content: 'top' }, { name: '.wh.gone' }]);
+    await rig.driver.prepare('one', top);
+    await rig.driver.prepare('two', top);
+    const root = await rig.driver.mount('one');
+    await rig.driver.mount('two');
+    assert.equal(loopsOf(rig.folder).length, 4, 'two files of two layers');
+    assert.deepEqual(readdirSync(root).sort(), ['base', 'top']);
+    assert.equal(readFileSync(join(root, 'base'), 'utf8'), 'b'.repeat(100_000));
+    writeFileSync(join(root, 'new'), 'new');
+    assert.deepEqual(await rig.changes('one'), ['A /new']);
+    await rig.driver.unmount('one');
+    assert.equal(loopsOf(rig.folder).length, 4);
+    await rig.reopen();
+    await rig.driver.unmount('two');
+    // A device lets go of its file shortly after the last unmount.
+    for (let tries = 0; loopsOf(rig.root).length > 0 && tries < 1000; tries++) await sleep(10);
+    assert.deepEqual(loopsOf(rig.root), []);
+    assert.deepEqual(mountsBelow(rig.root), []);
+  });
+}
+
+test('says that files of tmpfs cannot be mounted, when loop devices are not wanted', async () => {
   await using rig = new Rig(under, '/dev/shm');
   mkdirSync(rig.snapshots);
-  const probe = await rig.driver.probe();
+  const probe = await new ErofsDriver(rig.snapshots, [['erofs.backing', 'files']]).probe();
   assert.ok(!probe.ok);
   assert.match(
     probe.reason,
-    /is on tmpfs, from which EROFS cannot be mounted; choose a data root on a disk$/,
+    /^EROFS cannot be mounted from files on tmpfs here; it takes Linux 6\.12 .* and a disk/,
   );
   assert.deepEqual(readdirSync(rig.snapshots), []);
 });

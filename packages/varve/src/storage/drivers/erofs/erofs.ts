@@ -26,6 +26,7 @@ import { mountOverlay } from '../overlay2/overlay-mount.ts';
 import { examineArchive } from './examine.ts';
 import { LayerMounts } from './layer-mounts.ts';
 import { isIndexed, layout } from './layout.ts';
+import { type Backing, backings } from './mount-index.ts';
 import { probeErofs } from './probe.ts';
 import { lowersOf, settleStack } from './settling.ts';
 
@@ -47,7 +48,8 @@ export class ErofsDriver extends TreeDriver {
   readonly name = 'erofs';
   readonly independentLayers = true;
   readonly #root: string;
-  readonly #layers = new LayerMounts();
+  readonly #layers: LayerMounts;
+  readonly #backing: Backing;
   /** Over the layers' mounts and the stack's together, by snapshot. */
   readonly #gate = new KeyedLock();
   readonly #settling = new KeyedLock();
@@ -60,20 +62,24 @@ export class ErofsDriver extends TreeDriver {
    */
   constructor(root: string, options: readonly StorageOption[] = []) {
     super(join(root, 'erofs'));
-    readStorageOptions('erofs', options, {});
+    const { 'erofs.backing': backing } = readStorageOptions('erofs', options, {
+      'erofs.backing': readBacking,
+    });
+    this.#backing = backing ?? 'auto';
+    this.#layers = new LayerMounts(this.#backing);
     this.#root = root;
     this.#adoptLayers();
   }
 
   async probe(): Promise<Probe> {
-    return await probeErofs(this.#root);
+    return await probeErofs(this.#root, this.#backing);
   }
 
   status(): readonly (readonly [string, string])[] {
     return [
       ['Backing Filesystem', filesystemName(existingAncestor(this.#root))],
       ['Supports d_type', 'true'],
-      ['Layers', 'tar with EROFS index, mounted from files'],
+      ['Layers', 'tar with EROFS index'],
       ['Native Overlay Diff', 'true'],
     ];
   }
@@ -354,4 +360,13 @@ export class ErofsDriver extends TreeDriver {
   #idIn(target: string): string {
     return target.slice(this.tree.folder.length + 1).split('/')[0] ?? '';
   }
+}
+
+function readBacking(value: string): Backing {
+  const known = backings.find((name) => name === value);
+  if (known) return known;
+  throw new VarveError('invalid', 'INVALID_STORAGE_OPT', `erofs: invalid erofs.backing: ${value}`, {
+    subject: value,
+    hint: `one of ${backings.join(', ')}`,
+  });
 }

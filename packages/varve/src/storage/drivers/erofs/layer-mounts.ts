@@ -1,7 +1,7 @@
 import { KeyedLock } from '../../../base/index.ts';
 import { unmountInBackground } from '../../../linux/index.ts';
 import { layout } from './layout.ts';
-import { isIndexMounted, mountIndex } from './mount-index.ts';
+import { type Backing, isIndexMounted, mountIndex } from './mount-index.ts';
 
 /**
  * The mounts of layers' indexes: one a layer, shared by all stacks that hold it, so that they share its cached pages;
@@ -11,6 +11,11 @@ export class LayerMounts {
   /** Users by the path of the layer's snapshot. */
   readonly #users = new Map<string, Set<string>>();
   readonly #locks = new KeyedLock();
+  readonly #backing: Backing;
+
+  constructor(backing: Backing) {
+    this.#backing = backing;
+  }
 
   /** Notes the user of a layer that an earlier process mounted. */
   adopt(user: string, path: string): void {
@@ -38,7 +43,7 @@ export class LayerMounts {
       const { index, tar, diff } = layout(path);
       if (isIndexMounted(diff)) return;
       ready();
-      mountIndex({ index, tar, target: diff });
+      mountIndex({ index, tar, target: diff }, this.#backing);
     });
   }
 

@@ -1,5 +1,7 @@
 import { basename, dirname } from 'node:path';
+import { VarveError } from '../../../base/index.ts';
 import {
+  attachLoop,
   type FsOption,
   filesystemName,
   fsOptionMaxBytes,
@@ -17,21 +19,32 @@ export interface IndexMount {
 }
 
 /**
- * Mounts an index with its tar as the data device, both plain files (Linux 6.12). mount(8) would make loop devices of
- * them, so the calls are made here. Long paths are given relative to their folder.
- * @throws VarveError whose `data.errno` is ENOTBLK where files cannot be mounted.
+ * What the kernel reads a layer from: its files as they are (Linux 6.12, and no files of tmpfs), loop devices over them,
+ * or whichever works, files first.
  */
-export function mountIndex({ index, tar, target }: IndexMount): void {
-  if (mountAtOnce({ index, tar, target })) return;
-  const isShort = Math.max(Buffer.byteLength(index), Buffer.byteLength(tar)) <= fsOptionMaxBytes;
-  const name = (path: string): string => (isShort ? path : basename(path));
-  const options: FsOption[] = [
-    ['source', name(index)],
-    ['device', name(tar)],
-  ];
-  const go = (): void => mountFilesystem('erofs', options, target, { readOnly: true });
-  if (isShort) go();
-  else inFolder(dirname(index), go);
+export const backings = ['auto', 'files', 'loop'] as const;
+export type Backing = (typeof backings)[number];
+
+/**
+ * Mounts an index with its tar as the data device.
+ * @throws VarveError with code ENOTBLK where files cannot be mounted and loop devices were not allowed.
+ */
+export function mountIndex(what: IndexMount, backing: Backing = 'auto'): void {
+  if (backing === 'loop') {
+    mountLoops(what);
+    return;
+  }
+  try {
+    if (!mountAtOnce(what)) mountFiles(what);
+  } catch (error) {
+    if (backing === 'files' || !isNotMountable(error)) throw error;
+    mountLoops(what);
+  }
+}
+
+/** Whether an index is mounted at a folder; an administrator may have unmounted it. */
+export function isIndexMounted(target: string): boolean {
+  return filesystemName(target) === 'erofs';
 }
 
 /**
@@ -49,7 +62,32 @@ function mountAtOnce({ index, tar, target }: IndexMount): boolean {
   }
 }
 
-/** Whether an index is mounted at a folder; an administrator may have unmounted it. */
-export function isIndexMounted(target: string): boolean {
-  return filesystemName(target) === 'erofs';
+/** mount(8) would make loop devices, so the calls are made here. Long paths are given relative to their folder. */
+function mountFiles({ index, tar, target }: IndexMount): void {
+  const isShort = Math.max(Buffer.byteLength(index), Buffer.byteLength(tar)) <= fsOptionMaxBytes;
+  const name = (path: string): string => (isShort ? path : basename(path));
+  const go = (): void => mountDevices(name(index), name(tar), target);
+  if (isShort) go();
+  else inFolder(dirname(index), go);
+}
+
+/** The devices let go of their files when the mount ends, and at once when there is none. */
+function mountLoops({ index, tar, target }: IndexMount): void {
+  using names = attachLoop(index, { readOnly: true });
+  using data = attachLoop(tar, { readOnly: true });
+  mountDevices(names.path, data.path, target);
+}
+
+function mountDevices(source: string, device: string, target: string): void {
+  const options: FsOption[] = [
+    // Of the file system, not of the mount alone: a read-only loop device is not opened otherwise.
+    ['ro', true],
+    ['source', source],
+    ['device', device],
+  ];
+  mountFilesystem('erofs', options, target, { readOnly: true });
+}
+
+function isNotMountable(error: unknown): boolean {
+  return VarveError.from(error).code === 'ENOTBLK';
 }

@@ -7,12 +7,12 @@ import type { Probe } from '../../types.ts';
 import { mountOverlay } from '../overlay2/overlay-mount.ts';
 import { probeOverlay } from '../overlay2/probe.ts';
 import { layout } from './layout.ts';
-import { mountIndex } from './mount-index.ts';
+import { type Backing, mountIndex } from './mount-index.ts';
 
 const content = Buffer.from('read through two mounts\n');
 
-/** Mounts a small layer from plain files under `root`, an overlay on top of it, and reads a file through both. */
-export async function probeErofs(root: string): Promise<Probe> {
+/** Mounts a small layer from under `root`, an overlay on top of it, and reads a file through both. */
+export async function probeErofs(root: string, backing: Backing): Promise<Probe> {
   const overlay = probeOverlay(root);
   if (!overlay.ok) return overlay;
   const folder = mkdtempSync(join(root, 'probe-'));
@@ -24,7 +24,7 @@ export async function probeErofs(root: string): Promise<Probe> {
     writeFileSync(blob, smallArchive());
     await storeLayer({ path: blob, compression: 'none' }, { tar, index, bottom: true });
     try {
-      mountIndex({ index, tar, target: diff });
+      mountIndex({ index, tar, target: diff }, backing);
     } catch (error) {
       return { ok: false, reason: explain(VarveError.from(error), root) };
     }
@@ -45,15 +45,14 @@ export async function probeErofs(root: string): Promise<Probe> {
   }
 }
 
-/** What mounting says where it cannot be done. fsopen(2), and erofs's own: ENOTBLK for a file it cannot read by itself. */
+/** What mounting says where it cannot be done. fsopen(2), loop(4), and erofs's own: ENOTBLK for a file it cannot read. */
 function explain(error: VarveError, root: string): string {
-  const name = filesystemName(root);
   if (error.code === 'ENODEV') return 'this kernel has no EROFS (CONFIG_EROFS_FS)';
-  if (error.code === 'ENOTBLK' && name === 'tmpfs') {
-    return `${root} is on tmpfs, from which EROFS cannot be mounted; choose a data root on a disk`;
-  }
   if (error.code === 'ENOTBLK') {
-    return `EROFS cannot be mounted from files on ${name} here; it takes Linux 6.12 with CONFIG_EROFS_FS_BACKED_BY_FILE`;
+    return `EROFS cannot be mounted from files on ${filesystemName(root)} here; it takes Linux 6.12 with CONFIG_EROFS_FS_BACKED_BY_FILE and a disk, or erofs.backing=loop`;
+  }
+  if (error.subject === '/dev/loop-control') {
+    return 'EROFS cannot be mounted from files here, and there are no loop devices (CONFIG_BLK_DEV_LOOP)';
   }
   return `EROFS does not work here: ${error.message}`;
 }
