@@ -243,6 +243,11 @@ export class SnapshotTree {
     return await this.publish(staging, record);
   }
 
+  /** Tries anew to delete the removed folders that were in use. */
+  retryDeletions(): void {
+    for (const path of [...this.#undeleted]) this.#delete(path);
+  }
+
   /** Waits for the deletions that run. */
   async idle(): Promise<void> {
     await Promise.all(this.#deletions);
