@@ -73,9 +73,10 @@ test('removes bytes that a crash left without a record', async (t) => {
   const folder = join(root, 'blobs', 'sha256', hex.slice(0, 2));
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, hex), 'orphan');
-  assert.deepEqual((await registry.collectGarbage({ graceMs: 60_000 })).blobs, []);
+  const full = { graceMs: 60_000, full: true };
+  assert.deepEqual((await registry.collectGarbage(full)).blobs, []);
   utimesSync(join(folder, hex), 1, 1);
-  const report = await registry.collectGarbage({ graceMs: 60_000 });
+  const report = await registry.collectGarbage(full);
   assert.deepEqual([report.blobs, report.bytes], [[digest], 6]);
 });
 
@@ -83,11 +84,11 @@ test('never takes a blob from a manifest that was taken, however hard it collect
   const { call, registry, ...client } = bind(await startTestRegistry(t));
   const stop = new AbortController();
   const collector = (async () => {
-    while (!stop.signal.aborted) await registry.collectGarbage({ ...now, untagged: true });
+    while (!stop.signal.aborted) await registry.collectGarbage({ graceMs: 30, untagged: true });
   })();
   let refused = 0;
   const push = async (repository: string, content: string): Promise<Digest> => {
-    // Without a grace a blob may go before its manifest comes: the push is then refused, and made again.
+    // With so short a grace a blob may go before its manifest comes: the push is then refused, and made again.
     for (;;) {
       const config = await client.pushBlob(repository, Buffer.from('{}'), mediaTypes.ociConfig);
       const layer = await client.pushBlob(repository, Buffer.from(content));

@@ -24,7 +24,7 @@ export class Blobs {
       .prepare(
         `SELECT b.id, b.size FROM registry_blobs b
          JOIN registry_blob_links l ON l.blob_id = b.id AND l.repository_id = ?
-         WHERE b.digest = ?`,
+         WHERE b.digest = ? AND b.damaged_at IS NULL`,
       )
       .get(repositoryId, digest);
     return row && { id: Number(row['id']), digest, size: Number(row['size']) };
@@ -35,7 +35,8 @@ export class Blobs {
     this.#state
       .prepare(
         `INSERT INTO registry_blobs (digest, size, stored_at) VALUES (?, ?, ?)
-         ON CONFLICT (digest) DO UPDATE SET size = excluded.size, stored_at = excluded.stored_at`,
+         ON CONFLICT (digest) DO UPDATE
+         SET size = excluded.size, stored_at = excluded.stored_at, damaged_at = NULL`,
       )
       .run(blob.digest, blob.size, now);
     this.link(repositoryId, blob.digest, now);
@@ -43,7 +44,7 @@ export class Blobs {
 
   isStored(digest: Digest): boolean {
     const row = this.#state
-      .prepare('SELECT 1 FROM registry_blobs WHERE digest = ? AND size IS NOT NULL')
+      .prepare('SELECT 1 FROM registry_blobs WHERE digest = ? AND size IS NOT NULL AND damaged_at IS NULL')
       .get(digest);
     return row !== undefined;
   }
@@ -64,7 +65,7 @@ export class Blobs {
         `SELECT r.name FROM registry_blobs b
          JOIN registry_blob_links l ON l.blob_id = b.id
          JOIN registry_repositories r ON r.id = l.repository_id
-         WHERE b.digest = ? AND b.size IS NOT NULL LIMIT ?`,
+         WHERE b.digest = ? AND b.size IS NOT NULL AND b.damaged_at IS NULL LIMIT ?`,
       )
       .all(digest, limit)
       .map((row) => String(row['name']));

@@ -2,19 +2,47 @@ import type { Digest } from '../../oci/index.ts';
 import type { State } from '../../state/index.ts';
 import type { GroupCommit } from './group-commit.ts';
 import { digestOfRow, type Row } from './rows.ts';
-import type { GarbageRecords, SweepCursor, SweepStep } from './types.ts';
+import type { GarbageRecords, Need, ReviewKind, SweepCursor, SweepStep, UnderReview } from './types.ts';
 
-const manifestIsNeeded = `
-  EXISTS (SELECT 1 FROM registry_tags t WHERE t.manifest_id = m.id)
-  OR EXISTS (SELECT 1 FROM registry_manifest_children c
-             WHERE c.repository_id = m.repository_id AND c.child = m.digest)
-  OR (m.subject IS NOT NULL AND EXISTS
-       (SELECT 1 FROM registry_manifests s WHERE s.repository_id = m.repository_id AND s.digest = m.subject))`;
+const maxNeeds = 100;
 
-const linkIsNeeded = `
-  EXISTS (SELECT 1 FROM registry_manifest_blobs n WHERE n.blob_id = l.blob_id AND n.repository_id = l.repository_id)`;
+/** Rows under review with what they stand for, and when that was pushed, linked or stored. */
+const listing: Readonly<Record<ReviewKind, string>> = {
+  manifest: `
+    SELECT v.id AS review_id, m.id, r.id AS repository_id, r.name AS repository, m.digest, m.size, m.pushed_at AS at
+    FROM registry_review v
+    LEFT JOIN registry_manifests m ON m.id = v.subject_id
+    LEFT JOIN registry_repositories r ON r.id = m.repository_id
+    WHERE v.kind = 'manifest' AND v.since < ? AND v.id > ? ORDER BY v.id LIMIT ?`,
+  link: `
+    SELECT v.id AS review_id, b.id, r.id AS repository_id, r.name AS repository, b.digest, b.size, l.linked_at AS at
+    FROM registry_review v
+    LEFT JOIN registry_blob_links l ON l.repository_id = v.repository_id AND l.blob_id = v.subject_id
+    LEFT JOIN registry_blobs b ON b.id = l.blob_id
+    LEFT JOIN registry_repositories r ON r.id = l.repository_id
+    WHERE v.kind = 'link' AND v.since < ? AND v.id > ? ORDER BY v.id LIMIT ?`,
+  blob: `
+    SELECT v.id AS review_id, b.id, 0 AS repository_id, '' AS repository, b.digest, b.size, b.stored_at AS at
+    FROM registry_review v
+    LEFT JOIN registry_blobs b ON b.id = v.subject_id AND b.size IS NOT NULL
+    WHERE v.kind = 'blob' AND v.since < ? AND v.id > ? ORDER BY v.id LIMIT ?`,
+};
 
-/** The sweeps over SQLite: a page of primary keys is read, and what is garbage in it is removed in one transaction. */
+/** What may be reviewed again: page by page of the tables themselves. */
+const everything: Readonly<Record<ReviewKind, string>> = {
+  manifest: `
+    SELECT id AS a, 0 AS b, repository_id, id AS subject_id, pushed_at AS since FROM registry_manifests
+    WHERE (id, 0) > (?, ?) ORDER BY id LIMIT ?`,
+  link: `
+    SELECT repository_id AS a, blob_id AS b, repository_id, blob_id AS subject_id, linked_at AS since
+    FROM registry_blob_links WHERE (repository_id, blob_id) > (?, ?) ORDER BY repository_id, blob_id LIMIT ?`,
+  blob: `
+    SELECT id AS a, 0 AS b, 0 AS repository_id, id AS subject_id, coalesce(stored_at, 0) AS since FROM registry_blobs
+    WHERE (id, 0) > (?, ?) AND size IS NOT NULL ORDER BY id LIMIT ?`,
+};
+const kinds: readonly ReviewKind[] = ['manifest', 'link', 'blob'];
+
+/** {@link GarbageRecords} over SQLite; triggers of the schema keep the list. */
 export class SqliteGarbage implements GarbageRecords {
   readonly #state: State;
   readonly #commits: GroupCommit;
@@ -24,62 +52,79 @@ export class SqliteGarbage implements GarbageRecords {
     this.#commits = commits;
   }
 
-  async removeUntagged(before: number, limit: number, cursor: SweepCursor = [0]): Promise<SweepStep<number>> {
-    const rows = this.#state
-      .prepare(
-        `SELECT m.id, m.pushed_at < ? AND NOT (${manifestIsNeeded}) AS garbage
-         FROM registry_manifests m WHERE m.id > ? ORDER BY m.id LIMIT ?`,
-      )
-      .all(before, cursor[0] ?? 0, limit);
-    const found = await this.#remove(rows.filter(isGarbage), (row) => {
-      const remove = this.#state.prepare(
-        `DELETE FROM registry_manifests AS m WHERE m.id = ? AND m.pushed_at < ? AND NOT (${manifestIsNeeded})`,
+  async reviewAll(limit: number, cursor: SweepCursor = [0, 0, 0]): Promise<SweepStep<number>> {
+    const [place = 0, a = 0, b = 0] = cursor;
+    const kind = kinds[place];
+    if (kind === undefined) return { found: 0, next: undefined };
+    const rows = this.#state.prepare(everything[kind]).all(a, b, limit);
+    await this.#commits.write(() => {
+      const insert = this.#state.prepare(
+        `INSERT INTO registry_review (kind, repository_id, subject_id, since) VALUES (?, ?, ?, ?)
+         ON CONFLICT (kind, repository_id, subject_id) DO NOTHING`,
       );
-      return remove.run(Number(row['id']), before).changes;
+      for (const row of rows) {
+        insert.run(kind, Number(row['repository_id']), Number(row['subject_id']), Number(row['since']));
+      }
     });
-    return { found, next: nextCursor(rows, limit, ['id']) };
+    const last = rows.at(-1);
+    const next =
+      last && rows.length === limit
+        ? [place, Number(last['a']), Number(last['b'])]
+        : place + 1 < kinds.length
+          ? [place + 1, 0, 0]
+          : undefined;
+    return { found: rows.length, next };
   }
 
-  async removeUnusedLinks(
+  underReview(
+    kind: ReviewKind,
+    before: number,
+    limit: number,
+    cursor: SweepCursor = [0],
+  ): SweepStep<readonly UnderReview[]> {
+    const rows = this.#rows(kind, before, limit, cursor);
+    const found = rows
+      .flatMap((row) => this.#underReview(kind, row) ?? [])
+      .filter(({ since }) => since < before);
+    return { found, next: nextCursor(rows, limit) };
+  }
+
+  async review(
+    kind: ReviewKind,
     before: number,
     limit: number,
     keep: (digest: Digest) => boolean,
-    cursor: SweepCursor = [0, 0],
-  ): Promise<SweepStep<number>> {
-    const rows = this.#state
-      .prepare(
-        `SELECT l.repository_id, l.blob_id, b.digest, l.linked_at < ? AND NOT (${linkIsNeeded}) AS garbage
-         FROM registry_blob_links l JOIN registry_blobs b ON b.id = l.blob_id
-         WHERE (l.repository_id, l.blob_id) > (?, ?) ORDER BY l.repository_id, l.blob_id LIMIT ?`,
-      )
-      .all(before, cursor[0] ?? 0, cursor[1] ?? 0, limit);
-    const found = await this.#remove(rows.filter(isGarbage), (row) => {
-      if (keep(digestOfRow(row))) return 0;
-      const remove = this.#state.prepare(
-        `DELETE FROM registry_blob_links AS l
-         WHERE l.repository_id = ? AND l.blob_id = ? AND l.linked_at < ? AND NOT (${linkIsNeeded})`,
-      );
-      return remove.run(Number(row['repository_id']), Number(row['blob_id']), before).changes;
+    cursor: SweepCursor = [0],
+  ): Promise<SweepStep<readonly UnderReview[]>> {
+    const listed = this.#rows(kind, before, limit, cursor);
+    if (listed.length === 0) return { found: [], next: undefined };
+    return await this.#commits.write(() => {
+      const rows = this.#rows(kind, before, limit, cursor);
+      const found: UnderReview[] = [];
+      for (const row of rows) {
+        const item = this.#underReview(kind, row);
+        if (item && (item.since >= before || keep(item.digest))) continue;
+        if (item && item.needs.length === 0) found.push(item);
+        // A blob without a need stays on the list until its bytes are gone.
+        if (item && item.needs.length === 0 && kind === 'blob') continue;
+        this.#state.prepare('DELETE FROM registry_review WHERE id = ?').run(Number(row['review_id']));
+        if (item && item.needs.length === 0) this.#remove(item);
+      }
+      return { found, next: nextCursor(rows, limit) };
     });
-    return { found, next: nextCursor(rows, limit, ['repository_id', 'blob_id']) };
-  }
-
-  unlinkedBlobs(before: number, limit: number, cursor: SweepCursor = [0]): SweepStep<readonly Digest[]> {
-    const rows = this.#state
-      .prepare(
-        `SELECT b.id, b.digest, b.size IS NOT NULL AND b.stored_at < ?
-           AND NOT EXISTS (SELECT 1 FROM registry_blob_links l WHERE l.blob_id = b.id) AS garbage
-         FROM registry_blobs b WHERE b.id > ? ORDER BY b.id LIMIT ?`,
-      )
-      .all(before, cursor[0] ?? 0, limit);
-    return { found: rows.filter(isGarbage).map(digestOfRow), next: nextCursor(rows, limit, ['id']) };
   }
 
   forgetBlob(digest: Digest): Promise<boolean> {
     return this.#commits.write(() => {
+      this.#state
+        .prepare(
+          `DELETE FROM registry_review WHERE kind = 'blob' AND repository_id = 0
+           AND subject_id = (SELECT id FROM registry_blobs WHERE digest = ?)`,
+        )
+        .run(digest);
       const { changes } = this.#state
         .prepare(
-          `UPDATE registry_blobs SET size = NULL, stored_at = NULL WHERE digest = ?
+          `UPDATE registry_blobs SET size = NULL, stored_at = NULL, damaged_at = NULL WHERE digest = ?
            AND NOT EXISTS (SELECT 1 FROM registry_blob_links l WHERE l.blob_id = registry_blobs.id)`,
         )
         .run(digest);
@@ -102,21 +147,84 @@ export class SqliteGarbage implements GarbageRecords {
     );
   }
 
-  async #remove(garbage: readonly Row[], removeOne: (row: Row) => number | bigint): Promise<number> {
-    if (garbage.length === 0) return 0;
-    return await this.#commits.write(() => {
-      let removed = 0;
-      for (const row of garbage) removed += Number(removeOne(row));
-      return removed;
-    });
+  #rows(kind: ReviewKind, before: number, limit: number, cursor: SweepCursor): Row[] {
+    return this.#state.prepare(listing[kind]).all(before, cursor[0] ?? 0, limit);
+  }
+
+  /** undefined when what was to be looked at is gone. */
+  #underReview(kind: ReviewKind, row: Row): UnderReview | undefined {
+    if (row['id'] === null) return undefined;
+    const item = {
+      kind,
+      id: Number(row['id']),
+      repository: String(row['repository']),
+      repositoryId: Number(row['repository_id']),
+      digest: digestOfRow(row),
+      size: Number(row['size']),
+      since: Number(row['at']),
+    };
+    return { ...item, needs: this.#needs(item) };
+  }
+
+  #needs({ kind, id, repositoryId, digest }: Omit<UnderReview, 'needs'>): Need[] {
+    const named = (text: string, ...values: (string | number)[]): Row[] =>
+      this.#state.prepare(`${text} LIMIT ${maxNeeds}`).all(...values);
+    if (kind === 'blob') {
+      return named(
+        `SELECT r.name, r.id FROM registry_blob_links l JOIN registry_repositories r ON r.id = l.repository_id
+         WHERE l.blob_id = ?`,
+        id,
+      ).map((row) => ({ kind: 'repository', name: String(row['name']), id: Number(row['id']) }));
+    }
+    const manifests = (need: 'index' | 'subject' | 'manifest', rows: readonly Row[]): Need[] =>
+      rows.map((row) => ({ kind: need, digest: digestOfRow(row), id: Number(row['id']) }));
+    if (kind === 'link') {
+      return manifests(
+        'manifest',
+        named(
+          `SELECT m.id, m.digest FROM registry_manifest_blobs n JOIN registry_manifests m ON m.id = n.manifest_id
+           WHERE n.blob_id = ? AND n.repository_id = ?`,
+          id,
+          repositoryId,
+        ),
+      );
+    }
+    return [
+      ...named('SELECT name FROM registry_tags WHERE manifest_id = ?', id).map(
+        (row): Need => ({ kind: 'tag', name: String(row['name']) }),
+      ),
+      ...manifests(
+        'index',
+        named(
+          `SELECT m.id, m.digest FROM registry_manifest_children c JOIN registry_manifests m ON m.id = c.manifest_id
+           WHERE c.repository_id = ? AND c.child = ?`,
+          repositoryId,
+          digest,
+        ),
+      ),
+      ...manifests(
+        'subject',
+        named(
+          `SELECT s.id, s.digest FROM registry_manifests m
+           JOIN registry_manifests s ON s.repository_id = m.repository_id AND s.digest = m.subject
+           WHERE m.id = ?`,
+          id,
+        ),
+      ),
+    ];
+  }
+
+  #remove({ kind, id, repositoryId }: UnderReview): void {
+    if (kind === 'manifest') this.#state.prepare('DELETE FROM registry_manifests WHERE id = ?').run(id);
+    else {
+      this.#state
+        .prepare('DELETE FROM registry_blob_links WHERE repository_id = ? AND blob_id = ?')
+        .run(repositoryId, id);
+    }
   }
 }
 
-function isGarbage(row: Row): boolean {
-  return row['garbage'] === 1;
-}
-
-function nextCursor(rows: readonly Row[], limit: number, key: readonly string[]): SweepCursor | undefined {
+function nextCursor(rows: readonly Row[], limit: number): SweepCursor | undefined {
   const last = rows.at(-1);
-  return last && rows.length === limit ? key.map((column) => Number(last[column])) : undefined;
+  return last && rows.length === limit ? [Number(last['review_id'])] : undefined;
 }

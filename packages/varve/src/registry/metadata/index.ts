@@ -1,3 +1,4 @@
+export { SqliteRobots } from './robots.ts';
 export { SqliteMetadata } from './sqlite-metadata.ts';
 export type {
   Awaitable,
@@ -7,8 +8,20 @@ export type {
   ManifestContent,
   ManifestRecord,
   MetadataStore,
+  Need,
   NewManifest,
   Page,
+  Pull,
+  QuotaLimit,
+  RepositoryUsage,
+  ReviewKind,
+  ScrubRecords,
+  RobotGrant,
+  RobotRecord,
+  RobotRecords,
   SweepCursor,
   SweepStep,
+  TagRecord,
+  UnderReview,
+  WriteRules,
 } from './types.ts';

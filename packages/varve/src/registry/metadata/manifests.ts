@@ -3,7 +3,7 @@ import type { State } from '../../state/index.ts';
 import { RegistryError } from '../errors.ts';
 import type { Blobs } from './blobs.ts';
 import { digestOfRow, type Row } from './rows.ts';
-import type { Deletion, ManifestRecord, NewManifest, Page } from './types.ts';
+import type { Deletion, ManifestRecord, NewManifest, Page, TagRecord, WriteRules } from './types.ts';
 
 const maxReportedBlobs = 100;
 
@@ -47,7 +47,7 @@ export class Manifests {
     return content instanceof Uint8Array ? content : undefined;
   }
 
-  put(repositoryId: number, manifest: NewManifest, tags: readonly string[]): void {
+  put(repositoryId: number, manifest: NewManifest, tags: readonly string[], rules: WriteRules): void {
     const blobIds = this.#requireBlobs(repositoryId, manifest);
     const id = this.#insert(repositoryId, manifest, blobIds);
     const tagged = this.#state.prepare(
@@ -55,14 +55,34 @@ export class Manifests {
        ON CONFLICT (repository_id, name) DO UPDATE
        SET manifest_id = excluded.manifest_id, updated_at = excluded.updated_at`,
     );
-    for (const tag of tags) tagged.run(repositoryId, tag, id, Date.now());
+    for (const tag of tags) {
+      if (rules.immutable?.(tag)) this.#requireUnmoved(repositoryId, tag, manifest.digest);
+      tagged.run(repositoryId, tag, id, Date.now());
+    }
   }
 
-  remove(repositoryId: number, digest: Digest): Deletion {
+  #requireUnmoved(repositoryId: number, tag: string, digest: Digest): void {
+    const current = this.byTag(repositoryId, tag);
+    if (current && current.digest !== digest) throw tagIsImmutable(tag, current.digest);
+  }
+
+  remove(repositoryId: number, digest: Digest, rules: WriteRules): Deletion {
+    const { immutable } = rules;
+    if (immutable && this.#tagsOf(repositoryId, digest).some(immutable)) return 'immutable';
     const { changes } = this.#state
       .prepare('DELETE FROM registry_manifests WHERE repository_id = ? AND digest = ?')
       .run(repositoryId, digest);
     return Number(changes) > 0 ? 'deleted' : 'unknown';
+  }
+
+  #tagsOf(repositoryId: number, digest: Digest): string[] {
+    return this.#state
+      .prepare(
+        `SELECT t.name FROM registry_tags t JOIN registry_manifests m ON m.id = t.manifest_id
+         WHERE m.repository_id = ? AND m.digest = ?`,
+      )
+      .all(repositoryId, digest)
+      .map((row) => String(row['name']));
   }
 
   removeTag(repositoryId: number, tag: string): Deletion {
@@ -77,6 +97,44 @@ export class Manifests {
       .prepare('SELECT name FROM registry_tags WHERE repository_id = ? AND name > ? ORDER BY name LIMIT ?')
       .all(repositoryId, page.after ?? '', page.limit)
       .map((row) => String(row['name']));
+  }
+
+  tagRecords(repositoryId: number, page: Page): TagRecord[] {
+    return this.#state
+      .prepare(
+        `SELECT t.name, t.updated_at, t.pulled_at, m.digest
+         FROM registry_tags t JOIN registry_manifests m ON m.id = t.manifest_id
+         WHERE t.repository_id = ? AND t.name > ? ORDER BY t.name LIMIT ?`,
+      )
+      .all(repositoryId, page.after ?? '', page.limit)
+      .map((row) => ({
+        name: String(row['name']),
+        digest: digestOfRow(row),
+        updatedAt: Number(row['updated_at']),
+        pulledAt: row['pulled_at'] === null ? undefined : Number(row['pulled_at']),
+      }));
+  }
+
+  /** Remembers a pull of a tag, or of every tag that points at a manifest. */
+  pulled(
+    repositoryId: number,
+    reference: { readonly tag: string } | { readonly digest: Digest },
+    at: number,
+  ): void {
+    if ('tag' in reference) {
+      this.#state
+        .prepare(
+          `UPDATE registry_tags SET pulled_at = max(coalesce(pulled_at, 0), ?) WHERE repository_id = ? AND name = ?`,
+        )
+        .run(at, repositoryId, reference.tag);
+      return;
+    }
+    this.#state
+      .prepare(
+        `UPDATE registry_tags SET pulled_at = max(coalesce(pulled_at, 0), ?)
+         WHERE manifest_id = (SELECT id FROM registry_manifests WHERE repository_id = ? AND digest = ?)`,
+      )
+      .run(at, repositoryId, reference.digest);
   }
 
   referrers(
@@ -164,6 +222,16 @@ export class Manifests {
     for (const child of manifest.children) parent.run(id, child, repositoryId);
     return id;
   }
+}
+
+/** The refusal of a push or a delete that would move a tag that stays. */
+export function tagIsImmutable(tag: string, digest?: Digest): RegistryError {
+  const where = digest === undefined ? '' : ` and stays at ${digest}`;
+  return new RegistryError('DENIED', {
+    status: 409,
+    message: `tag ${tag} is immutable${where}: push another tag`,
+    detail: { tag, ...(digest === undefined ? {} : { digest }) },
+  });
 }
 
 function record(row: Row | undefined): ManifestRecord | undefined {

@@ -1,5 +1,114 @@
 import type { Schema } from '../../state/index.ts';
 
+// Milliseconds since 1970 in SQL. sqlite.org/lang_datefunc.html
+const nowMs = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
+
+/**
+ * What each repository is billed for: its links' bytes and its manifests' bytes. Kept by triggers, so that no way of
+ * making or removing a row (a cascade, a sweep) can miss it.
+ */
+const usageMigration = `
+    ALTER TABLE registry_repositories ADD COLUMN used_bytes INTEGER NOT NULL DEFAULT 0;
+    UPDATE registry_repositories SET used_bytes =
+      coalesce((SELECT sum(b.size) FROM registry_blob_links l JOIN registry_blobs b ON b.id = l.blob_id
+                WHERE l.repository_id = registry_repositories.id), 0)
+      + coalesce((SELECT sum(m.size) FROM registry_manifests m
+                  WHERE m.repository_id = registry_repositories.id), 0);
+    CREATE INDEX registry_repositories_usage ON registry_repositories (name, used_bytes);
+
+    CREATE TRIGGER registry_link_billed AFTER INSERT ON registry_blob_links BEGIN
+      UPDATE registry_repositories
+      SET used_bytes = used_bytes + coalesce((SELECT size FROM registry_blobs WHERE id = NEW.blob_id), 0)
+      WHERE id = NEW.repository_id;
+    END;
+    CREATE TRIGGER registry_link_unbilled AFTER DELETE ON registry_blob_links BEGIN
+      UPDATE registry_repositories
+      SET used_bytes = used_bytes - coalesce((SELECT size FROM registry_blobs WHERE id = OLD.blob_id), 0)
+      WHERE id = OLD.repository_id;
+    END;
+    CREATE TRIGGER registry_manifest_billed AFTER INSERT ON registry_manifests BEGIN
+      UPDATE registry_repositories SET used_bytes = used_bytes + NEW.size WHERE id = NEW.repository_id;
+    END;
+    CREATE TRIGGER registry_manifest_unbilled AFTER DELETE ON registry_manifests BEGIN
+      UPDATE registry_repositories SET used_bytes = used_bytes - OLD.size WHERE id = OLD.repository_id;
+    END;
+    `;
+
+/**
+ * What the collector has to look at: every change that may have left something without a need puts it here, so that a
+ * collection costs what there is to review and not what there is. A row says only "look": need is asked of the tables.
+ * `since` is when the grace begins: with a push, and for a manifest with the loss of a tag; 0 where nobody counts on it.
+ */
+const reviewMigration = `
+    CREATE TABLE registry_review (
+      id INTEGER PRIMARY KEY,
+      kind TEXT NOT NULL CHECK (kind IN ('manifest', 'link', 'blob')),
+      repository_id INTEGER NOT NULL,
+      subject_id INTEGER NOT NULL,
+      since INTEGER NOT NULL,
+      UNIQUE (kind, repository_id, subject_id)
+    ) STRICT;
+    CREATE INDEX registry_review_kind ON registry_review (kind, id);
+    INSERT INTO registry_review (kind, repository_id, subject_id, since)
+      SELECT 'manifest', repository_id, id, pushed_at FROM registry_manifests;
+    INSERT INTO registry_review (kind, repository_id, subject_id, since)
+      SELECT 'link', repository_id, blob_id, linked_at FROM registry_blob_links;
+    INSERT INTO registry_review (kind, repository_id, subject_id, since)
+      SELECT 'blob', 0, id, coalesce(stored_at, 0) FROM registry_blobs
+      WHERE NOT EXISTS (SELECT 1 FROM registry_blob_links l WHERE l.blob_id = registry_blobs.id);
+
+    CREATE TRIGGER registry_review_new_link AFTER INSERT ON registry_blob_links BEGIN
+      INSERT INTO registry_review (kind, repository_id, subject_id, since)
+      VALUES ('link', NEW.repository_id, NEW.blob_id, NEW.linked_at)
+      ON CONFLICT (kind, repository_id, subject_id) DO UPDATE SET since = excluded.since;
+    END;
+    CREATE TRIGGER registry_review_unnamed_blob AFTER DELETE ON registry_manifest_blobs BEGIN
+      INSERT INTO registry_review (kind, repository_id, subject_id, since)
+      VALUES ('link', OLD.repository_id, OLD.blob_id, 0)
+      ON CONFLICT (kind, repository_id, subject_id) DO NOTHING;
+    END;
+    CREATE TRIGGER registry_review_unlinked_blob AFTER DELETE ON registry_blob_links BEGIN
+      INSERT INTO registry_review (kind, repository_id, subject_id, since)
+      VALUES ('blob', 0, OLD.blob_id, 0)
+      ON CONFLICT (kind, repository_id, subject_id) DO NOTHING;
+    END;
+    CREATE TRIGGER registry_review_new_manifest AFTER INSERT ON registry_manifests BEGIN
+      INSERT INTO registry_review (kind, repository_id, subject_id, since)
+      VALUES ('manifest', NEW.repository_id, NEW.id, NEW.pushed_at)
+      ON CONFLICT (kind, repository_id, subject_id) DO UPDATE SET since = excluded.since;
+    END;
+    CREATE TRIGGER registry_review_untagged AFTER DELETE ON registry_tags BEGIN
+      INSERT INTO registry_review (kind, repository_id, subject_id, since)
+      VALUES ('manifest', OLD.repository_id, OLD.manifest_id, ${nowMs})
+      ON CONFLICT (kind, repository_id, subject_id) DO UPDATE SET since = excluded.since;
+    END;
+    CREATE TRIGGER registry_review_retagged AFTER UPDATE OF manifest_id ON registry_tags
+    WHEN NEW.manifest_id != OLD.manifest_id BEGIN
+      INSERT INTO registry_review (kind, repository_id, subject_id, since)
+      VALUES ('manifest', OLD.repository_id, OLD.manifest_id, ${nowMs})
+      ON CONFLICT (kind, repository_id, subject_id) DO UPDATE SET since = excluded.since;
+    END;
+    CREATE TRIGGER registry_review_orphan AFTER DELETE ON registry_manifest_children BEGIN
+      INSERT INTO registry_review (kind, repository_id, subject_id, since)
+      SELECT 'manifest', OLD.repository_id, id, 0 FROM registry_manifests
+      WHERE repository_id = OLD.repository_id AND digest = OLD.child
+      ON CONFLICT (kind, repository_id, subject_id) DO NOTHING;
+    END;
+    CREATE TRIGGER registry_review_referrers AFTER DELETE ON registry_manifests BEGIN
+      INSERT INTO registry_review (kind, repository_id, subject_id, since)
+      SELECT 'manifest', repository_id, id, 0 FROM registry_manifests
+      WHERE repository_id = OLD.repository_id AND subject = OLD.digest
+      ON CONFLICT (kind, repository_id, subject_id) DO NOTHING;
+    END;
+    `;
+
+/** When a tag was last pulled, for retention; and blobs whose bytes a scrub found damaged, which are as good as absent. */
+const pullsMigration = `
+    ALTER TABLE registry_tags ADD COLUMN pulled_at INTEGER;
+    ALTER TABLE registry_blobs ADD COLUMN damaged_at INTEGER;
+    CREATE INDEX registry_blobs_damaged ON registry_blobs (damaged_at) WHERE damaged_at IS NOT NULL;
+    `;
+
 /**
  * Times are milliseconds since 1970. A blob's row without a size stands for one that a manifest names and that is not
  * here. Manifests are small (4 MiB at most, a few KiB as a rule) and are kept here, not in storage: a pull by tag is
@@ -72,5 +181,8 @@ export const registrySchema: Schema = {
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX registry_manifest_children_child ON registry_manifest_children (repository_id, child);
     `,
+    usageMigration,
+    reviewMigration,
+    pullsMigration,
   ],
 };

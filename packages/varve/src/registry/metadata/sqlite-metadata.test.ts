@@ -85,15 +85,21 @@ test('sweeps in steps of a bounded size, whatever it finds in them', async () =>
     'v1',
   ]);
   const later = Date.now() + 1;
-  const links = await count((cursor) => metadata.garbage.removeUnusedLinks(later, 10, () => false, cursor));
-  assert.deepEqual(links, [2, 2, 1]);
-  const blobs = await count(async (cursor) => metadata.garbage.unlinkedBlobs(later, 10, cursor));
+  const review = async (kind: 'link' | 'blob') => {
+    const steps = await count(async (cursor) =>
+      metadata.garbage.review(kind, later, 10, () => false, cursor),
+    );
+    return steps.map((found) => found.map(({ digest }) => digest));
+  };
   assert.deepEqual(
-    blobs.map((digests) => digests.length),
+    (await review('link')).map((found) => found.length),
     [2, 2, 1],
   );
+  const blobs = await review('blob');
+  assert.equal(blobs.flat().length, 5);
   for (const digest of blobs.flat()) assert.equal(await metadata.garbage.forgetBlob(digest), true);
   assert.equal(await metadata.garbage.forgetBlob(needed[0] ?? digestOf('')), false);
+  assert.deepEqual([await review('link'), await review('blob')], [[[]], [[]]]);
   metadata.close();
 });
 
@@ -105,10 +111,7 @@ test('keeps of a blob that is gone what a manifest still says of it', async () =
   await metadata.addBlob('a', { digest, size: 7 });
   assert.deepEqual(await metadata.removeBlob('a', digest), 'referenced');
   const later = Date.now() + 1;
-  assert.deepEqual(
-    await count((cursor) => metadata.garbage.removeUnusedLinks(later, 10, () => false, cursor)),
-    [0],
-  );
+  assert.deepEqual((await metadata.garbage.review('link', later, 10, () => false)).found, []);
   assert.equal(metadata.blob('a', digest)?.size, 7);
   metadata.close();
 });
@@ -133,9 +136,24 @@ test('answers every request from an index', async () => {
   metadata.repositories({ limit: 10 });
   metadata.referrers('a', digestOf('s'), { limit: 10, artifactType: 'x/y' });
   metadata.repositoriesOfBlob(blob.digest, 10);
-  await metadata.garbage.removeUnusedLinks(0, 10, () => false);
-  await metadata.garbage.removeUntagged(0, 10);
-  metadata.garbage.unlinkedBlobs(0, 10);
+  for (const kind of ['manifest', 'link', 'blob'] as const) {
+    metadata.garbage.underReview(kind, Date.now() + 1, 10);
+    await metadata.garbage.review(kind, 0, 10, () => false);
+  }
+  for (let cursor: readonly number[] | undefined = [0, 0, 0]; cursor; ) {
+    cursor = (await metadata.garbage.reviewAll(10, cursor)).next;
+  }
+  metadata.tagRecords('a', { limit: 10 });
+  metadata.recordPulls([
+    { repository: 'a', reference: { tag: 'v1' }, at: 1 },
+    { repository: 'a', reference: { digest: digestOf('m') }, at: 2 },
+  ]);
+  metadata.usedBytes('repository', 'a');
+  metadata.usedBytes('namespace', 'a');
+  metadata.usages({ limit: 10 });
+  metadata.scrubbing.blobs({ limit: 10 });
+  await metadata.scrubbing.setDamaged(blob.digest, false);
+  metadata.scrubbing.concerned(blob.digest);
   metadata.garbage.knowsBlob(blob.digest);
   await metadata.removeTag('a', 'v1');
   await metadata.removeManifest('a', digestOf('m'));

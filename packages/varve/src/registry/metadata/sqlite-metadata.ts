@@ -5,17 +5,35 @@ import { SqliteGarbage } from './garbage.ts';
 import { GroupCommit } from './group-commit.ts';
 import { Manifests } from './manifests.ts';
 import { Repositories } from './repositories.ts';
+import { SqliteRobots } from './robots.ts';
 import { registrySchema } from './schema.ts';
-import type { BlobRecord, Deletion, ManifestRecord, MetadataStore, NewManifest, Page } from './types.ts';
+import { SqliteScrub } from './scrub.ts';
+import type {
+  BlobRecord,
+  Deletion,
+  ManifestRecord,
+  MetadataStore,
+  NewManifest,
+  Page,
+  Pull,
+  QuotaLimit,
+  RepositoryUsage,
+  TagRecord,
+  WriteRules,
+} from './types.ts';
+import { Usage } from './usage.ts';
 
 /** The records in one SQLite file: reads are indexed look-ups at once, writes share commits. */
 export class SqliteMetadata implements MetadataStore {
   readonly garbage: SqliteGarbage;
+  readonly scrubbing: SqliteScrub;
+  readonly robots: SqliteRobots;
   readonly #state: State;
   readonly #commits: GroupCommit;
   readonly #repositories: Repositories;
   readonly #blobs: Blobs;
   readonly #manifests: Manifests;
+  readonly #usage: Usage;
 
   /** @param database its path, created when missing (`:memory:` for tests), or the open state, which is then closed with this. */
   constructor(database: string | State) {
@@ -26,7 +44,10 @@ export class SqliteMetadata implements MetadataStore {
     this.#commits = new GroupCommit(this.#state, () => repositories.forget());
     this.#blobs = new Blobs(this.#state);
     this.#manifests = new Manifests(this.#state, this.#blobs);
+    this.robots = new SqliteRobots(this.#state);
+    this.#usage = new Usage(this.#state);
     this.garbage = new SqliteGarbage(this.#state, this.#commits);
+    this.scrubbing = new SqliteScrub(this.#state, this.#commits);
   }
 
   hasRepository(repository: string): boolean {
@@ -42,14 +63,18 @@ export class SqliteMetadata implements MetadataStore {
     return id === undefined ? undefined : this.#blobs.find(id, digest);
   }
 
-  addBlob(repository: string, blob: BlobRecord): Promise<void> {
-    return this.#commits.write(() => this.#blobs.add(this.#repositories.idOrCreate(repository), blob));
+  addBlob(repository: string, blob: BlobRecord, { limits }: WriteRules = {}): Promise<void> {
+    return this.#commits.write(() => {
+      const id = this.#repositories.idOrCreate(repository);
+      this.#usage.within(limits, () => this.#blobs.add(id, blob));
+    });
   }
 
-  linkBlob(repository: string, digest: Digest): Promise<boolean> {
+  linkBlob(repository: string, digest: Digest, { limits }: WriteRules = {}): Promise<boolean> {
     return this.#commits.write(() => {
       if (!this.#blobs.isStored(digest)) return false;
-      this.#blobs.link(this.#repositories.idOrCreate(repository), digest);
+      const id = this.#repositories.idOrCreate(repository);
+      this.#usage.within(limits, () => this.#blobs.link(id, digest));
       return true;
     });
   }
@@ -77,14 +102,20 @@ export class SqliteMetadata implements MetadataStore {
     return id === undefined ? undefined : this.#manifests.content(id, digest);
   }
 
-  putManifest(repository: string, manifest: NewManifest, tags: readonly string[]): Promise<void> {
-    return this.#commits.write(() =>
-      this.#manifests.put(this.#repositories.idOrCreate(repository), manifest, tags),
-    );
+  putManifest(
+    repository: string,
+    manifest: NewManifest,
+    tags: readonly string[],
+    rules: WriteRules = {},
+  ): Promise<void> {
+    return this.#commits.write(() => {
+      const id = this.#repositories.idOrCreate(repository);
+      this.#usage.within(rules.limits, () => this.#manifests.put(id, manifest, tags, rules));
+    });
   }
 
-  removeManifest(repository: string, digest: Digest): Promise<Deletion> {
-    return this.#inRepository(repository, (id) => this.#manifests.remove(id, digest));
+  removeManifest(repository: string, digest: Digest, rules: WriteRules = {}): Promise<Deletion> {
+    return this.#inRepository(repository, (id) => this.#manifests.remove(id, digest, rules));
   }
 
   removeTag(repository: string, tag: string): Promise<Deletion> {
@@ -94,6 +125,31 @@ export class SqliteMetadata implements MetadataStore {
   tags(repository: string, page: Page): string[] {
     const id = this.#repositories.id(repository);
     return id === undefined ? [] : this.#manifests.tags(id, page);
+  }
+
+  tagRecords(repository: string, page: Page): TagRecord[] {
+    const id = this.#repositories.id(repository);
+    return id === undefined ? [] : this.#manifests.tagRecords(id, page);
+  }
+
+  recordPulls(pulls: readonly Pull[]): void {
+    this.#state.transaction(
+      () => {
+        for (const { repository, reference, at } of pulls) {
+          const id = this.#repositories.id(repository);
+          if (id !== undefined) this.#manifests.pulled(id, reference, at);
+        }
+      },
+      { durable: false },
+    );
+  }
+
+  usedBytes(scope: QuotaLimit['scope'], name: string): number {
+    return this.#usage.used(scope, name);
+  }
+
+  usages(page: Page): RepositoryUsage[] {
+    return this.#usage.list(page);
   }
 
   referrers(

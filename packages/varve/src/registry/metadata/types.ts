@@ -39,7 +39,44 @@ export interface Page {
   readonly limit: number;
 }
 
-export type Deletion = 'deleted' | 'unknown' | 'referenced';
+/** `referenced`: something needs it. `immutable`: one of its tags must stay. */
+export type Deletion = 'deleted' | 'unknown' | 'referenced' | 'immutable';
+
+/** Bytes that a repository, or all repositories of a namespace together, may be billed for. */
+export interface QuotaLimit {
+  readonly scope: 'repository' | 'namespace';
+  /** A repository's name, or the path that those of a namespace begin with (`team-a` of `team-a/app` and `team-a`). */
+  readonly name: string;
+  readonly bytes: number;
+}
+
+export interface WriteRules {
+  /** Checked in the writing transaction. A write that bills nothing new passes however much is used. */
+  readonly limits?: readonly QuotaLimit[];
+  /** Tags that never point elsewhere once they point at something. */
+  readonly immutable?: ((tag: string) => boolean) | undefined;
+}
+
+/** What a repository is billed for: the bytes of its blobs and manifests, each counted once in it. */
+export interface RepositoryUsage {
+  readonly repository: string;
+  readonly bytes: number;
+}
+
+/** A tag with what retention judges it by; times in milliseconds since 1970. */
+export interface TagRecord {
+  readonly name: string;
+  readonly digest: Digest;
+  readonly updatedAt: number;
+  readonly pulledAt: number | undefined;
+}
+
+/** A pull to be remembered: of a tag, or by digest, which counts for every tag that points there. */
+export interface Pull {
+  readonly repository: string;
+  readonly reference: { readonly tag: string } | { readonly digest: Digest };
+  readonly at: number;
+}
 
 /**
  * The records: which repository has which blobs, manifests and tags, and who refers to whom, each kept in both
@@ -52,9 +89,9 @@ export interface MetadataStore {
 
   blob(repository: string, digest: Digest): Awaitable<BlobRecord | undefined>;
   /** Records a blob that is whole in storage, as one of the repository's. */
-  addBlob(repository: string, blob: BlobRecord): Awaitable<void>;
+  addBlob(repository: string, blob: BlobRecord, rules?: WriteRules): Awaitable<void>;
   /** Gives `repository` a blob that another has; false when no record has it. */
-  linkBlob(repository: string, digest: Digest): Awaitable<boolean>;
+  linkBlob(repository: string, digest: Digest, rules?: WriteRules): Awaitable<boolean>;
   /** The repositories that have a blob, `limit` at most. */
   repositoriesOfBlob(digest: Digest, limit: number): Awaitable<string[]>;
   /** `referenced` when a manifest of the repository needs it. */
@@ -66,11 +103,16 @@ export interface MetadataStore {
   /**
    * Stores a manifest and points the tags at it, all or nothing.
    * @throws RegistryError `MANIFEST_BLOB_UNKNOWN` naming every blob that the repository lacks, `SIZE_INVALID` when a
-   * descriptor's size is not the blob's.
+   * descriptor's size is not the blob's, `DENIED` for a tag that is immutable and points elsewhere, and over a quota.
    */
-  putManifest(repository: string, manifest: NewManifest, tags: readonly string[]): Awaitable<void>;
-  /** Removes a manifest and every tag that points at it. */
-  removeManifest(repository: string, digest: Digest): Awaitable<Deletion>;
+  putManifest(
+    repository: string,
+    manifest: NewManifest,
+    tags: readonly string[],
+    rules?: WriteRules,
+  ): Awaitable<void>;
+  /** Removes a manifest and every tag that points at it; nothing when one of those is immutable. */
+  removeManifest(repository: string, digest: Digest, rules?: WriteRules): Awaitable<Deletion>;
   removeTag(repository: string, tag: string): Awaitable<Deletion>;
   tags(repository: string, page: Page): Awaitable<string[]>;
   /** Descriptors of the manifests whose subject is `subject`, by digest. */
@@ -81,6 +123,7 @@ export interface MetadataStore {
   ): Awaitable<Descriptor[]>;
 
   readonly garbage: GarbageRecords;
+  readonly robots: RobotRecords;
   close(): Awaitable<void>;
 }
 
@@ -94,24 +137,98 @@ export interface SweepStep<T> {
   readonly next: SweepCursor | undefined;
 }
 
+export type ReviewKind = 'manifest' | 'link' | 'blob';
+
+/** Something that needs what is under review. Ids are the store's own. */
+export type Need =
+  | { readonly kind: 'tag'; readonly name: string }
+  /** An index that lists the manifest, a subject of it, or a manifest that names the blob. */
+  | { readonly kind: 'index' | 'subject' | 'manifest'; readonly digest: Digest; readonly id: number }
+  | { readonly kind: 'repository'; readonly name: string; readonly id: number };
+
+/** A manifest, a repository's link to a blob, or a blob, that may have lost its last need. */
+export interface UnderReview {
+  readonly kind: ReviewKind;
+  /** Of the row that is reviewed: of a manifest, or of a blob. */
+  readonly id: number;
+  /** Empty for a blob, which belongs to none. */
+  readonly repository: string;
+  readonly repositoryId: number;
+  readonly digest: Digest;
+  /** Bytes; of a link, those of its blob. */
+  readonly size: number;
+  /** When it was pushed, linked or stored. */
+  readonly since: number;
+  /** The first hundred at most; none when it may go. */
+  readonly needs: readonly Need[];
+}
+
 /**
- * The collector's sweeps. Each call looks at `limit` records after the cursor and no more, however few of them are
- * garbage: it must not hold up the requests that are served meanwhile. `before` is a time in milliseconds since 1970.
- * What is removed is asked about again in the removing transaction.
+ * What the collector works from: a list of what may have lost its last need, kept by the store with every change, so that
+ * a collection costs what changed and not what there is. Each call looks at `limit` rows after the cursor: it must not hold
+ * up the requests that are served meanwhile. `before` is a time in milliseconds since 1970: what is younger is left.
  */
 export interface GarbageRecords {
-  /** Removes manifests pushed before `before` that no tag, index or existing subject leads to; finds how many. */
-  removeUntagged(before: number, limit: number, cursor?: SweepCursor): Awaitable<SweepStep<number>>;
-  /** Removes links made before `before` to blobs that no manifest of their repository names, but those `keep` names. */
-  removeUnusedLinks(
+  /** Puts every record under review, for when the list is not trusted; finds how many were looked at. */
+  reviewAll(limit: number, cursor?: SweepCursor): Awaitable<SweepStep<number>>;
+  /** What is under review, with what needs it. Changes nothing. */
+  underReview(
+    kind: ReviewKind,
+    before: number,
+    limit: number,
+    cursor?: SweepCursor,
+  ): Awaitable<SweepStep<readonly UnderReview[]>>;
+  /**
+   * One transaction: removes those that nothing needs and takes those that something needs off the list; finds the removed.
+   * Blobs are not removed, only found: their bytes go under {@link GarbageRecords.forgetBlob}.
+   * @param keep left alone and on the list.
+   */
+  review(
+    kind: ReviewKind,
     before: number,
     limit: number,
     keep: (digest: Digest) => boolean,
     cursor?: SweepCursor,
-  ): Awaitable<SweepStep<number>>;
-  /** Finds blobs stored before `before` that no repository has. */
-  unlinkedBlobs(before: number, limit: number, cursor?: SweepCursor): Awaitable<SweepStep<readonly Digest[]>>;
+  ): Awaitable<SweepStep<readonly UnderReview[]>>;
   /** Removes the record of a blob, when still no repository has it. */
   forgetBlob(digest: Digest): Awaitable<boolean>;
   knowsBlob(digest: Digest): Awaitable<boolean>;
+}
+
+/** Blobs whose bytes are not what their name says: nobody is shown them until they are pushed again. */
+export interface ScrubRecords {
+  /** Stored blobs in the order of their digests, with whether they are known to be damaged. */
+  blobs(page: Page): Awaitable<readonly (BlobRecord & { readonly damaged: boolean })[]>;
+  /** Hides a blob, or shows it again. */
+  setDamaged(digest: Digest, damaged: boolean): Awaitable<void>;
+  /** Repositories and manifests that name a blob, a hundred at most: whom the damage concerns. */
+  concerned(digest: Digest): Awaitable<readonly { readonly repository: string; readonly manifest: Digest }[]>;
+}
+
+/** What a robot may do where; the words of `auth.rules`. */
+export interface RobotGrant {
+  readonly repositories: readonly string[];
+  readonly actions: readonly string[];
+}
+
+/** An account for a machine. Times in milliseconds since 1970. */
+export interface RobotRecord {
+  readonly name: string;
+  /** Of its secret, which is shown once and not kept. */
+  readonly secretHash: string;
+  readonly grants: readonly RobotGrant[];
+  readonly description: string | undefined;
+  readonly createdAt: number;
+  /** undefined for never. */
+  readonly expiresAt: number | undefined;
+}
+
+/** Robot accounts. Each call is one transaction. */
+export interface RobotRecords {
+  /** False when there is one of that name. */
+  add(robot: RobotRecord): Awaitable<boolean>;
+  find(name: string): Awaitable<RobotRecord | undefined>;
+  list(): Awaitable<RobotRecord[]>;
+  /** False when there was none. */
+  remove(name: string): Awaitable<boolean>;
 }
