@@ -1,4 +1,3 @@
-export { BtrfsDisk } from './btrfs-disk.ts';
 export { asObject, type Listing, listTree } from './listing.ts';
 export { type DriverUnderTest, Rig } from './rig.ts';
 export { makeTar, type TestEntry } from './tar.ts';

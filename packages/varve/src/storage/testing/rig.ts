@@ -2,10 +2,10 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import type { Change } from '../../layer/index.ts';
 import { mountsBelow, unmount } from '../../linux/index.ts';
+import type { TestDisk } from '../../linux/testing/index.ts';
 import { type ChainID, chainId, type DiffID, digestOf } from '../../oci/index.ts';
 import type { LayerToApply, StorageDriver } from '../types.ts';
 import { type Listing, type ListingOptions, listTree } from './listing.ts';
-import type { TestDisk } from './power-cut.ts';
 import { makeTar, type TestEntry } from './tar.ts';
 
 /** A driver under test and how it differs from others where they may differ. */

@@ -14,12 +14,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { check, mknodat } from '../../linux/index.ts';
-import { digestOf } from '../../oci/index.ts';
+import { type ChainID, digestOf } from '../../oci/index.ts';
 import { expectedChanges } from './expected-changes.ts';
-import { asObject, listTree } from './listing.ts';
+import { asObject, type Listing, listTree } from './listing.ts';
 import { type DriverUnderTest, Rig } from './rig.ts';
+import type { UnionCase } from './union-case.ts';
 import { makeBase, unionCases } from './union-cases.ts';
 
 /**
@@ -28,29 +29,21 @@ import { makeBase, unionCases } from './union-cases.ts';
  */
 export function testChanges(under: DriverUnderTest): void {
   describe('behaves as a plain folder, and its diff tells all, when', () => {
-    for (const { name, base = makeBase, act } of unionCases) {
-      test(name, async () => {
-        await using rig = new Rig(under);
-        const parent = await rig.commit(undefined, base);
-        const before = await rig.list(parent);
-        const plain = rig.plainFolder();
-        base(plain);
-        act(plain);
-        await rig.active('box', parent, act);
-
-        const ignoreTimes = { ignoreTimes: true };
-        const shown = asObject(await rig.list('box', ignoreTimes));
-        assert.deepEqual(shown, asObject(listTree(plain, ignoreTimes)));
-        assert.deepEqual(asObject(await rig.list(parent)), asObject(before), 'the parent changed');
-
-        const after = await rig.list('box');
-        const changes = await rig.changes('box');
-        checkChanges(changes, expectedChanges(before, after), (path) => before.has(path) && after.has(path));
-
-        const again = await rig.reapply('box');
-        assert.deepEqual(asObject(await rig.list(again.chain)), asObject(after), 'applied elsewhere');
-        assert.equal(again.size, again.diffSize);
-        assert.deepEqual(asObject(await rig.list('box')), asObject(after), 'the snapshot stays as it is');
+    // One data root for all: what a driver does once is done once.
+    let rig: Rig;
+    const parents = new Map<UnionCase['act'], Promise<Parent>>();
+    const parentOf = (base: UnionCase['act']): Promise<Parent> => {
+      const made = parents.get(base) ?? makeParent(rig, base);
+      parents.set(base, made);
+      return made;
+    };
+    before(() => {
+      rig = new Rig(under);
+    });
+    after(() => rig[Symbol.asyncDispose]());
+    for (const unionCase of unionCases) {
+      test(unionCase.name, async () => {
+        await runCase(under, rig, unionCase, await parentOf(unionCase.base ?? makeBase));
       });
     }
   });
@@ -121,7 +114,7 @@ export function testChanges(under: DriverUnderTest): void {
     await rig.within('box', (root) => appendFileSync(join(root, 'big'), '!'));
     const after = await rig.driver.usage('box');
     const full = (1 << 20) + 1;
-    assert.equal(after.contentBytes - before.contentBytes, under.renamesLowerFolders ? 1 : full);
+    assert.deepEqual([before.contentBytes, after.contentBytes], [0, full]);
     assert.deepEqual(await rig.changes('box'), ['C /big']);
   });
 
@@ -186,6 +179,49 @@ export function testChanges(under: DriverUnderTest): void {
     const { chain } = await rig.reapply('box');
     assert.deepEqual(asObject(await rig.list(chain)), asObject(await rig.list('box')));
   });
+}
+
+/** What cases of one base stand on. */
+interface Parent {
+  readonly chain: ChainID;
+  readonly before: Listing;
+}
+
+async function makeParent(rig: Rig, base: UnionCase['act']): Promise<Parent> {
+  const chain = await rig.commit(undefined, base);
+  return { chain, before: await rig.list(chain) };
+}
+
+async function runCase(
+  under: DriverUnderTest,
+  rig: Rig,
+  unionCase: UnionCase,
+  parent: Parent,
+): Promise<void> {
+  const { name, base = makeBase, act, breaksLinks = false } = unionCase;
+  const { before } = parent;
+  const ignoreTimes = { ignoreTimes: true };
+  await rig.active(name, parent.chain, act);
+  if (!breaksLinks || under.renamesLowerFolders) {
+    const plain = rig.plainFolder();
+    base(plain);
+    act(plain);
+    assert.deepEqual(asObject(await rig.list(name, ignoreTimes)), asObject(listTree(plain, ignoreTimes)));
+  }
+  assert.deepEqual(asObject(await rig.list(parent.chain)), asObject(before), 'the parent changed');
+
+  const after = await rig.list(name);
+  const changes = await rig.changes(name);
+  checkChanges(changes, expectedChanges(before, after), (path) => before.has(path) && after.has(path));
+
+  const again = await rig.reapply(name);
+  assert.deepEqual(asObject(await rig.list(again.chain)), asObject(after), 'applied elsewhere');
+  assert.equal(again.size, again.diffSize);
+  assert.deepEqual(asObject(await rig.list(name)), asObject(after), 'the snapshot stays as it is');
+  const committed = digestOf(name);
+  await rig.driver.commit(name, committed);
+  assert.deepEqual(asObject(await rig.list(committed)), asObject(after), 'committed');
+  for (const key of [committed, again.chain]) await rig.driver.remove(key);
 }
 
 /** All that must be said is said; beyond it only files that were copied up and came out as they were. */

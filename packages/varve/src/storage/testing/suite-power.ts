@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { PowerCutDisk } from '../../linux/testing/index.ts';
 import { digestOf } from '../../oci/index.ts';
 import { asObject } from './listing.ts';
-import { PowerCutDisk } from './power-cut.ts';
 import { type DriverUnderTest, Rig } from './rig.ts';
 import type { TestEntry } from './tar.ts';
 

@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { FilesystemSync, mountsBelow } from '../../linux/index.ts';
+import { PowerCutDisk } from '../../linux/testing/index.ts';
 import { digestOf } from '../../oci/index.ts';
 import type { CrashOrder } from './crash-child.ts';
 import { asObject } from './listing.ts';
-import { PowerCutDisk } from './power-cut.ts';
 import { type DriverUnderTest, Rig } from './rig.ts';
 
 const mebibyte = 1 << 20;

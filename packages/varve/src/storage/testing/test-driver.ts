@@ -1,4 +1,5 @@
-import { describe } from 'node:test';
+import { after, describe } from 'node:test';
+import { PowerCutDisk } from '../../linux/testing/index.ts';
 import type { DriverUnderTest } from './rig.ts';
 import { testChanges } from './suite-changes.ts';
 import { testCrashes } from './suite-crashes.ts';
@@ -13,11 +14,15 @@ import { testSizes } from './suite-sizes.ts';
  */
 export function testDriver(under: DriverUnderTest): void {
   describe(`storage driver ${under.name}`, () => {
-    testLifecycle(under);
-    testLayers(under);
-    testChanges(under);
-    testCrashes(under);
-    testPowerCuts(under);
-    if (under.keepsSizes) testSizes(under);
+    // A disk in memory, on which waiting for the disk takes no time.
+    const disk = under.folder === undefined ? new PowerCutDisk({ mebibytes: 4096 }) : undefined;
+    after(() => disk?.[Symbol.dispose]());
+    const placed = disk ? { ...under, folder: disk.path } : under;
+    testLifecycle(placed);
+    testLayers(placed);
+    testChanges(placed);
+    testCrashes(placed);
+    testPowerCuts(placed);
+    if (under.keepsSizes) testSizes(placed);
   });
 }

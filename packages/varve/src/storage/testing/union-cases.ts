@@ -17,14 +17,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { check, mknodat, setXattr } from '../../linux/index.ts';
-
-/** Something done to a tree, which must come out as in a plain folder. */
-export interface UnionCase {
-  readonly name: string;
-  /** What the parent holds; {@link makeBase} when absent. */
-  readonly base?: (root: string) => void;
-  readonly act: (root: string) => void;
-}
+import { fileCases, note } from './file-cases.ts';
+import { fillTree, folderCases } from './folder-cases.ts';
+import type { UnionCase } from './union-case.ts';
 
 const old = 1_500_000_000.25;
 
@@ -36,6 +31,11 @@ export function makeBase(root: string): void {
   for (const name of ['file', 'other', 'dir/a', 'dir/b', 'dir/sub/c', 'dir/.hidden']) {
     writeFileSync(at(name), name);
   }
+  for (const name of ['file', 'dir/a', 'dir/b'])
+    check(setXattr(at(name), note, Buffer.from('kept')), 'setxattr', name);
+  fillTree(at('tree'));
+  // As nothing else in size: equal size and time to the nanosecond are taken for equal content.
+  appendFileSync(at('other'), ' content');
   writeFileSync(at('big'), Buffer.alloc(1 << 20, 'big'));
   writeFileSync(at('hard1'), 'linked');
   linkSync(at('hard1'), at('dir/hard2'));
@@ -45,7 +45,6 @@ export function makeBase(root: string): void {
   writeFileSync(at('setuid'), 'x');
   chownSync(at('setuid'), 10, 20);
   chmodSync(at('setuid'), 0o4755);
-  check(setXattr(at('file'), 'user.note', Buffer.from('kept')), 'setxattr', 'file');
   check(mknodat(-100, at('fifo'), 0o010644), 'mknod', 'fifo');
   check(mknodat(-100, at('null'), 0o020666, 0x103n), 'mknod', 'null');
   age(root);
@@ -60,69 +59,10 @@ function age(path: string): void {
   utimesSync(path, old, old);
 }
 
-/** What can happen to one file, wherever it is. */
-const fileActions: Readonly<Record<string, (path: string) => void>> = {
-  'written to': (path) => appendFileSync(path, 'more'),
-  truncated: (path) => truncateSync(path, 1),
-  'given another mode': (path) => chmodSync(path, 0o600),
-  'given another owner': (path) => chownSync(path, 12, 34),
-  'given other times': (path) => utimesSync(path, 1_400_000_000.5, 1_400_000_001.5),
-  'given an attribute': (path) => void check(setXattr(path, 'user.new', Buffer.from('v')), 'setxattr', path),
-  'given a second name': (path) => linkSync(path, `${path}.2`),
-  renamed: (path) => renameSync(path, `${path}.moved`),
-  'moved into another folder': (path) => renameSync(path, join(path, '../../empty/moved')),
-  deleted: (path) => unlinkSync(path),
-  'deleted and made again': (path) => {
-    unlinkSync(path);
-    writeFileSync(path, 'again');
-  },
-  'replaced by a folder': (path) => {
-    unlinkSync(path);
-    mkdirSync(path);
-    writeFileSync(join(path, 'inside'), '');
-  },
-  'replaced by a link': (path) => {
-    unlinkSync(path);
-    symlinkSync('/etc/passwd', path);
-  },
-};
-
-/** Where the file was before: in the parent, new in this layer, or in both. */
-const places: Readonly<Record<string, { readonly path: string; readonly prepare?: (path: string) => void }>> =
-  {
-    "a parent's file": { path: 'dir/a' },
-    'a new file': { path: 'dir/new', prepare: (path) => writeFileSync(path, 'new') },
-    'a file changed before': { path: 'dir/b', prepare: (path) => appendFileSync(path, 'changed') },
-  };
-
-function fileCases(): UnionCase[] {
-  return Object.entries(places).flatMap(([where, { path, prepare }]) =>
-    Object.entries(fileActions).map(([what, act]) => ({
-      name: `${where} is ${what}`,
-      act: (root: string) => {
-        prepare?.(join(root, path));
-        act(join(root, path));
-      },
-    })),
-  );
-}
-
-/** Cases of folders, links and devices. */
+/** Cases of links, devices and names. */
 const otherCases: readonly UnionCase[] = [
   { name: 'nothing happens', act: () => undefined },
-  {
-    name: 'a folder of the parent is deleted with all in it',
-    act: (root) => rmSync(join(root, 'dir'), { recursive: true }),
-  },
   { name: 'an empty folder of the parent is deleted', act: (root) => rmdirSync(join(root, 'empty')) },
-  {
-    name: 'a deleted folder is made again and shows nothing old',
-    act: (root) => {
-      rmSync(join(root, 'dir'), { recursive: true });
-      mkdirSync(join(root, 'dir'));
-      writeFileSync(join(root, 'dir/fresh'), '');
-    },
-  },
   {
     name: 'a deleted folder is made again with a file of the same name in it',
     act: (root) => {
@@ -131,22 +71,6 @@ const otherCases: readonly UnionCase[] = [
       writeFileSync(join(root, 'dir/sub/c'), 'mine');
     },
   },
-  {
-    name: 'a folder is replaced by a file',
-    act: (root) => {
-      rmSync(join(root, 'dir'), { recursive: true });
-      writeFileSync(join(root, 'dir'), 'a file now');
-    },
-  },
-  {
-    name: 'a folder is replaced by a link to a folder',
-    act: (root) => {
-      rmSync(join(root, 'dir'), { recursive: true });
-      symlinkSync('empty', join(root, 'dir'));
-    },
-  },
-  { name: 'a folder is given another mode', act: (root) => chmodSync(join(root, 'dir'), 0o1777) },
-  { name: 'a folder is given another owner', act: (root) => chownSync(join(root, 'dir/sub'), 3, 4) },
   {
     name: 'a new folder is made and renamed',
     act: (root) => {
@@ -158,6 +82,35 @@ const otherCases: readonly UnionCase[] = [
   {
     name: 'a file is written through a link of the parent',
     act: (root) => appendFileSync(join(root, 'link'), 'more'),
+  },
+  {
+    name: 'a file of two names in the parent is written through one',
+    breaksLinks: true,
+    act: (root) => appendFileSync(join(root, 'hard1'), 'more'),
+  },
+  {
+    name: 'a file of two names in the parent loses one',
+    act: (root) => unlinkSync(join(root, 'hard1')),
+  },
+  {
+    name: 'a file of two names in the parent gets a third and loses the first',
+    breaksLinks: true,
+    act: (root) => {
+      linkSync(join(root, 'hard1'), join(root, 'empty/hard3'));
+      unlinkSync(join(root, 'hard1'));
+    },
+  },
+  {
+    name: 'a link and a device get other names',
+    act: (root) => {
+      linkSync(join(root, 'link'), join(root, 'link.2'));
+      linkSync(join(root, 'null'), join(root, 'empty/null'));
+      renameSync(join(root, 'dangling'), join(root, 'empty/dangling'));
+    },
+  },
+  {
+    name: 'a link has a target of 3,000 bytes',
+    act: (root) => symlinkSync('t'.repeat(3000), join(root, 'long')),
   },
   { name: 'a link is deleted', act: (root) => unlinkSync(join(root, 'dangling')) },
   {
@@ -198,4 +151,4 @@ const otherCases: readonly UnionCase[] = [
   },
 ];
 
-export const unionCases: readonly UnionCase[] = [...fileCases(), ...otherCases];
+export const unionCases: readonly UnionCase[] = [...fileCases(), ...folderCases(), ...otherCases];

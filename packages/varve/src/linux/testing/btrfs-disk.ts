@@ -1,15 +1,15 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { mountsBelow, unmount } from '../../linux/index.ts';
-import type { TestDisk } from './power-cut.ts';
+import { mountsBelow, unmount } from '../index.ts';
+import { makeDiskFolder, type TestDisk } from './test-disk.ts';
 
 /** Seconds between the kernel's own commits: none may come while the disk is copied. */
 const commitInterval = 600;
 
 /** A btrfs file system in a file, mounted in a folder of its own, whose power can be cut. */
 export class BtrfsDisk implements TestDisk {
-  readonly #folder = mkdtempSync('/var/tmp/varve-btrfs-');
+  readonly #folder = makeDiskFolder();
   readonly #image = join(this.#folder, 'image');
   #device = '';
 
