@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseDuration } from '../../base/index.ts';
+import { parseBytes, parseDuration } from '../../base/index.ts';
 
 /** A Go duration such as `30s` with its default. */
 export function duration(fallback: string, description: string): z.ZodDefault<z.ZodString> {
@@ -32,3 +32,15 @@ export function parseAddress(
   if (!match || Number(match[3]) > 65535) return undefined;
   return { host: match[1] || match[2] || undefined, port: Number(match[3]) };
 }
+
+/** A number of bytes such as `50GiB` or `1.5TB`, in powers of 1024 either way. */
+export const byteSize = z.string().refine(
+  (text) => {
+    try {
+      return parseBytes(text) > 0;
+    } catch {
+      return false;
+    }
+  },
+  { error: 'not a number of bytes such as 500MiB or 50GiB' },
+);

@@ -1,5 +1,7 @@
 export { SqliteRobots } from './robots.ts';
 export { SqliteMetadata } from './sqlite-metadata.ts';
+export { overQuota } from './usage.ts';
+export { tagIsImmutable } from './manifests.ts';
 export type {
   Awaitable,
   BlobRecord,

@@ -122,7 +122,17 @@ export interface MetadataStore {
     page: Page & { readonly artifactType?: string | undefined },
   ): Awaitable<Descriptor[]>;
 
+  /** Tags with their times, by name. */
+  tagRecords(repository: string, page: Page): Awaitable<TagRecord[]>;
+  /** Remembers when tags were pulled. Not durable at once: a crash may lose it. */
+  recordPulls(pulls: readonly Pull[]): Awaitable<void>;
+
+  /** What a repository or a namespace is billed for; 0 for an unknown one. */
+  usedBytes(scope: QuotaLimit['scope'], name: string): Awaitable<number>;
+  usages(page: Page): Awaitable<RepositoryUsage[]>;
+
   readonly garbage: GarbageRecords;
+  readonly scrubbing: ScrubRecords;
   readonly robots: RobotRecords;
   close(): Awaitable<void>;
 }

@@ -1,4 +1,4 @@
-import { formatBytes } from '../../base/index.ts';
+import { formatBinaryBytes } from '../../base/index.ts';
 import type { State } from '../../state/index.ts';
 import { RegistryError } from '../errors.ts';
 import type { Page, QuotaLimit, RepositoryUsage } from './types.ts';
@@ -53,7 +53,7 @@ export class Usage {
 export function overQuota(limit: QuotaLimit, used: number, wanted: number): RegistryError {
   const { scope, name, bytes } = limit;
   return new RegistryError('DENIED', {
-    message: `quota of ${scope} ${name} exceeded: ${formatBytes(used)} of ${formatBytes(bytes)} are used, and this needs ${formatBytes(wanted)} more`,
+    message: `quota of ${scope} ${name} exceeded: ${formatBinaryBytes(used)} of ${formatBinaryBytes(bytes)} are used, and this needs ${formatBinaryBytes(wanted)} more`,
     detail: { scope, name, limit: bytes, used, wanted },
   });
 }
