@@ -83,8 +83,8 @@ async function usageOf(
   core: EngineCore,
   container: Container,
 ): Promise<{ readonly container: Container; readonly bytes: number }> {
-  const usage = await core.driver.usage(container.id).catch(() => ({ bytes: 0 }));
-  return { container, bytes: usage.bytes };
+  const usage = await core.driver.usage(container.id).catch(() => ({ contentBytes: 0 }));
+  return { container, bytes: usage.contentBytes };
 }
 
 /** Bytes a container has written, and those with its image's. */

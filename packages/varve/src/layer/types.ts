@@ -55,7 +55,16 @@ export type DiffSource =
       readonly lowers: readonly string[];
     }
   /** Two full trees, compared entry by entry; no lower means everything is added. */
-  | { readonly kind: 'trees'; readonly upper: string; readonly lower?: string };
+  | {
+      readonly kind: 'trees';
+      readonly upper: string;
+      readonly lower?: string;
+      /**
+       * When the upper one began as a snapshot of the lower one's blocks (milliseconds since 1970, not later than it was taken):
+       * files that have kept inode number and status-change time since before then are the same and are not looked into.
+       */
+      readonly snapshotAt?: number;
+    };
 
 /** What writing a layer gave. */
 export interface LayerBlob {

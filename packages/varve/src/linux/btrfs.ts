@@ -28,12 +28,18 @@ const requests = {
   sync: request(0, 8, 0),
   /** BTRFS_IOC_SNAP_DESTROY: struct btrfs_ioctl_vol_args. */
   destroy: request(toKernel, 15, volumeBytes),
+  /** BTRFS_IOC_TREE_SEARCH: struct btrfs_ioctl_search_args. */
+  search: request(toKernel | fromKernel, 17, volumeBytes),
+  /** BTRFS_IOC_INO_LOOKUP: struct btrfs_ioctl_ino_lookup_args. */
+  lookup: request(toKernel | fromKernel, 18, volumeBytes),
   /** BTRFS_IOC_SNAP_CREATE_V2: struct btrfs_ioctl_vol_args_v2. */
   snapshot: request(toKernel, 23, volumeBytes),
   /** BTRFS_IOC_QUOTA_CTL: struct btrfs_ioctl_quota_ctl_args. */
   quota: request(toKernel | fromKernel, 40, 16),
   /** BTRFS_IOC_QGROUP_LIMIT: struct btrfs_ioctl_qgroup_limit_args; it is _IOR there, though the kernel reads it. */
   limit: request(fromKernel, 43, 48),
+  /** BTRFS_IOC_QUOTA_RESCAN_WAIT: nothing. */
+  rescanned: request(0, 46, 0),
   /** BTRFS_IOC_SUBVOL_SYNC_WAIT: struct btrfs_ioctl_subvol_wait. */
   destroyed: request(toKernel, 65, 16),
 } as const;
@@ -130,27 +136,68 @@ export function countDestroyedSubvolumes(folder: number): SysResult {
 
 const enable = 1n; // BTRFS_QUOTA_CTL_ENABLE
 
-/** Turns quotas on for the file system that holds `path`. BTRFS_IOC_QUOTA_CTL */
+/**
+ * Turns quotas on for the file system that holds `path`, and waits until the kernel has counted what is there.
+ * BTRFS_IOC_QUOTA_CTL, BTRFS_IOC_QUOTA_RESCAN_WAIT
+ */
 export async function enableBtrfsQuota(path: string): Promise<void> {
   await call('BTRFS_IOC_QUOTA_CTL', path, requests.quota, () => {
     const block = Buffer.alloc(16);
     block.writeBigUInt64LE(enable, 0);
     return block;
   });
+  await call('BTRFS_IOC_QUOTA_RESCAN_WAIT', path, requests.rescanned, () => Buffer.alloc(1));
+}
+
+const quotaTree = 8n; // BTRFS_QUOTA_TREE_OBJECTID
+const quotaInfo = 242; // BTRFS_QGROUP_INFO_KEY
+/** Of struct btrfs_ioctl_search_args: the key, then what is found, each behind a struct btrfs_ioctl_search_header. */
+const keyBytes = 104;
+const headerBytes = 32;
+const anything = 0xffff_ffff_ffff_ffffn;
+
+/**
+ * Bytes that the subvolume `path` refers to, and those of them that nothing else does, as of the last transaction; undefined
+ * while quotas are off. BTRFS_IOC_INO_LOOKUP, BTRFS_IOC_TREE_SEARCH
+ */
+export function subvolumeUsage(
+  path: string,
+): { readonly referenced: number; readonly exclusive: number } | undefined {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    // treeid, objectid, name.
+    const lookup = Buffer.alloc(volumeBytes);
+    lookup.writeBigUInt64LE(subvolumeInode, 8);
+    if (ioctl(fd, requests.lookup, lookup) < 0) return undefined;
+    const id = lookup.readBigUInt64LE(0);
+    // tree_id, {min,max}_objectid, {min,max}_offset, {min,max}_transid, {min,max}_type, nr_items.
+    const search = Buffer.alloc(volumeBytes);
+    [quotaTree, 0n, 0n, id, id, 0n, anything].forEach((value, at) => search.writeBigUInt64LE(value, at * 8));
+    [quotaInfo, quotaInfo, 1].forEach((value, at) => search.writeUInt32LE(value, 56 + at * 4));
+    if (ioctl(fd, requests.search, search) < 0 || search.readUInt32LE(64) === 0) return undefined;
+    // generation, rfer, rfer_cmpr, excl, excl_cmpr.
+    const item = search.subarray(keyBytes + headerBytes);
+    return { referenced: Number(item.readBigUInt64LE(8)), exclusive: Number(item.readBigUInt64LE(24)) };
+  } finally {
+    closeSync(fd);
+  }
 }
 
 const maxReferenced = 1n; // BTRFS_QGROUP_LIMIT_MAX_RFER
 
+const noLimit = anything;
+
 /**
- * Limits what the subvolume `path` may refer to, shared or not; writes beyond it give EDQUOT. BTRFS_IOC_QGROUP_LIMIT
+ * Limits what the subvolume `path` may refer to, shared or not; writes beyond it give EDQUOT. Snapshots of it start with the
+ * same limit. `undefined` takes the limit away. BTRFS_IOC_QGROUP_LIMIT
  * @throws VarveError with the errno's name as code: `ENOTCONN` (`EINVAL` before Linux 5.9) while quotas are off.
  */
-export async function limitSubvolume(path: string, bytes: number): Promise<void> {
+export async function limitSubvolume(path: string, bytes: number | undefined): Promise<void> {
   await call('BTRFS_IOC_QGROUP_LIMIT', path, requests.limit, () => {
     // qgroupid 0 is the subvolume's own; then flags, max_rfer, max_excl, rsv_rfer, rsv_excl.
     const block = Buffer.alloc(48);
     block.writeBigUInt64LE(maxReferenced, 8);
-    block.writeBigUInt64LE(BigInt(bytes), 16);
+    block.writeBigUInt64LE(bytes === undefined ? noLimit : BigInt(bytes), 16);
     return block;
   });
 }

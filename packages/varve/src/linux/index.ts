@@ -7,6 +7,7 @@ export {
   limitSubvolume,
   snapshotSubvolume,
   subvolumeInode,
+  subvolumeUsage,
   wakeSubvolumeCleaner,
 } from './btrfs.ts';
 export { discardDisk, diskSize } from './block-device.ts';
@@ -73,7 +74,6 @@ export { FilesystemSync, filesystemName } from './filesystem.ts';
 export { type FolderEntry, listFolder } from './folders.ts';
 export { growFilesystem } from './grow-filesystem.ts';
 export { type FsOption, fsOptionMaxBytes, mountFilesystem } from './fs-context.ts';
-export { closeBacking, mountFuse, openBacking, openFuse } from './fuse.ts';
 export { closeBacking, mountFuse, openBacking, openFuse } from './fuse.ts';
 export { inFolder } from './in-folder.ts';
 export { forgetUdpFlows } from './conntrack.ts';

@@ -1,8 +1,8 @@
 import type { Change, DiffSource } from '../types.ts';
 import type { DiffItem } from './item.ts';
-import { sameToDocker } from './same.ts';
-import { treeDiff } from './tree-diff.ts';
 import { unionDiff } from './union-diff.ts';
+import { sameSinceSnapshot, sameToDocker } from './same.ts';
+import { treeDiff } from './tree-diff.ts';
 
 /** The folder of an absolute path; undefined for one in the root. */
 function parentOf(path: string): string | undefined {
@@ -15,7 +15,7 @@ export function changesSync(source: DiffSource, checkCancelled: () => void): Cha
   const items =
     source.kind !== 'trees'
       ? unionDiff(source, true)
-      : treeDiff(source.upper, source.lower, sameToDocker);
+      : treeDiff(source.upper, source.lower, sameSinceSnapshot(sameToDocker, source.snapshotAt));
   const changes = new Map<string, Change['kind']>();
   for (const item of items) {
     checkCancelled();

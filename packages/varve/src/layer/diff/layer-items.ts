@@ -5,7 +5,7 @@ import type { DiffSource } from '../types.ts';
 import { opaqueName, whiteoutPrefix } from '../whiteouts.ts';
 import { isDirectory } from './merged-folder.ts';
 import { withLinkedNames } from './linked-names.ts';
-import { sameToLayer } from './same.ts';
+import { sameSinceSnapshot, sameToLayer } from './same.ts';
 import { treeDiff } from './tree-diff.ts';
 import { unionDiff } from './union-diff.ts';
 
@@ -22,7 +22,10 @@ export function* layerItems(
   const diff =
     source.kind !== 'trees'
       ? unionDiff(source)
-      : withLinkedNames(treeDiff(source.upper, source.lower, sameToLayer), source.upper);
+      : withLinkedNames(
+          treeDiff(source.upper, source.lower, sameSinceSnapshot(sameToLayer, source.snapshotAt)),
+          source.upper,
+        );
   for (const item of diff) {
     const { parent, base } = splitPath(item.path);
     const folder = parent === '' ? '' : `${parent}/`;

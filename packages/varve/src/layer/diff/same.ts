@@ -82,6 +82,25 @@ export function sameToLayer(upper: Located, lower: Located): boolean {
   return a.mtime.nanoseconds !== 0 || a.size === 0 || sameContent(upper, lower);
 }
 
+/** Coarser than any kernel's clock for files: a change just before a snapshot and one just after may have the same time. */
+const clockMs = 1000;
+
+/**
+ * Trusts a snapshot's inodes: what has had its number and status-change time since before the snapshot was taken is the
+ * same file, since no change leaves that time alone and btrfs gives no number twice.
+ */
+export function sameSinceSnapshot(
+  same: (upper: Located, lower: Located) => boolean,
+  takenAt: number | undefined,
+): (upper: Located, lower: Located) => boolean {
+  if (takenAt === undefined) return same;
+  return (upper, lower) => {
+    const [a, b] = [upper.stat, lower.stat];
+    const isKept = a.inode === b.inode && sameTime(a.ctime, b.ctime) && type(a) === type(b);
+    return (isKept && a.ctime.seconds * 1000 < takenAt - clockMs) || same(upper, lower);
+  };
+}
+
 const left = Buffer.allocUnsafeSlow(128 << 10);
 const right = Buffer.allocUnsafeSlow(128 << 10);
 

@@ -34,7 +34,7 @@ export class BtrfsDisk implements TestDisk {
   cut(): void {
     const copy = `${this.#image}.cut`;
     copyFileSync(this.#image, copy);
-    unmount(this.path);
+    for (const { target } of mountsBelow(this.#folder).reverse()) unmount(target);
     this.#detach();
     rmSync(this.#image);
     execFileSync('mv', [copy, this.#image]);

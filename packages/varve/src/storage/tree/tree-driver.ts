@@ -24,6 +24,7 @@ import type {
 } from '../types.ts';
 import { copyInBackground, deleteInBackground, measureInBackground } from '../worker/jobs.ts';
 import { checkSnapshots, type SnapshotsToCheck, standsOn } from './check-snapshots.ts';
+import { diffBytes } from './diff-bytes.ts';
 import { examineFolder } from './examine-folder.ts';
 import { HeldMounts } from './held-mounts.ts';
 import { MountUses } from './mount-uses.ts';
@@ -104,9 +105,12 @@ export abstract class TreeDriver implements StorageDriver {
   protected abstract seal(snapshot: Snapshot): Promise<void>;
   /** Makes what a committed snapshot has and an active one lacks, before the record says that it is one. */
   protected async complete(_snapshot: Snapshot): Promise<void> {}
-  /** Adds up what a snapshot holds itself. */
+  /** Adds up what a snapshot holds itself; its content is what differs from its parent. */
   protected async measure(snapshot: Snapshot): Promise<Usage> {
-    return await measureInBackground(this.ownFolder(snapshot));
+    const usage = await measureInBackground(this.ownFolder(snapshot));
+    return await this.withDiffSource(snapshot, async (source) =>
+      source.kind === 'overlay' ? usage : { ...usage, contentBytes: await diffBytes(source) },
+    );
   }
   /** True for a driver that keeps a writable layer to its size in {@link TreeDriver.fill} by means of its own. */
   protected get limitsItself(): boolean {

@@ -19,8 +19,7 @@ import {
   filesystemName,
   subvolumeInode,
 } from '../../../linux/index.ts';
-import { BtrfsDisk } from '../../../linux/testing/index.ts';
-import { type DriverUnderTest, Rig, testDriver } from '../../testing/index.ts';
+import { BtrfsDisk, type DriverUnderTest, Rig, testDriver } from '../../testing/index.ts';
 import { BtrfsDriver } from './btrfs.ts';
 
 const disk = new BtrfsDisk(2048);
@@ -137,6 +136,8 @@ test('a snapshot takes what it shares with nobody, as quotas count it', async ()
   await rig.active('box', base, (root) => writeFileSync(join(root, 'mine'), Buffer.alloc(3 * mebibyte, 1)));
   const without = await rig.driver.usage('box');
   assert.ok(without.bytes > 22 * mebibyte, `${without.bytes} bytes without quotas`);
+  using filesystem = new FilesystemSync(own.path);
+  await filesystem.sync();
   await enableBtrfsQuota(own.path);
   const { bytes, contentBytes } = await rig.driver.usage('box');
   assert.equal(contentBytes, 3 * mebibyte);
