@@ -87,6 +87,7 @@ export class RegistryError extends VarveError {
         ...(error.subject === undefined ? {} : { subject: error.subject }),
       });
     }
+    if (error.kind === 'unavailable') return new RegistryError('UNAVAILABLE', { cause: error });
     // The message may hold paths of this machine: it goes to the log, not to the client.
     return new RegistryError('UNKNOWN', { cause: error });
   }

@@ -6,7 +6,8 @@ import { configSchema, parseAddress, type RegistryConfig, type RegistryConfigInp
 import { type CollectOptions, type CollectReport, collectGarbage, RecentlyUsed } from './gc/index.ts';
 import { HttpServer } from './http/server.ts';
 import { SqliteMetadata } from './metadata/index.ts';
-import { FilesystemStorage, lockRoot } from './storage/filesystem/index.ts';
+import { lockRoot } from './storage/filesystem/index.ts';
+import { openStorage } from './storage/index.ts';
 import { Uploads } from './uploads/index.ts';
 
 /** What a registry is given besides its configuration. */
@@ -45,7 +46,7 @@ export async function startRegistry(
   const root = resolve(config.storage.filesystem.rootdirectory);
   await using resources = new AsyncDisposableStack();
   resources.use(lockRoot(root));
-  const storage = await FilesystemStorage.open(root);
+  const storage = await openStorage(config.storage, root);
   resources.defer(() => storage.close());
   const metadata = new SqliteMetadata(join(root, 'registry.db'));
   resources.defer(() => metadata.close());
@@ -60,7 +61,8 @@ export async function startRegistry(
     collectGarbage({ storage, metadata, recentlyUsed, blobTurns }, collectOptions);
   const server = new HttpServer(
     {
-      services: { metadata, storage, uploads, recentlyUsed, deleteEnabled: config.storage.delete.enabled },
+      services: { metadata, storage, uploads, recentlyUsed, redirect: config.storage.redirect,
+deleteEnabled: config.storage.delete.enabled },
       access: options.access ?? openAccess,
       logger,
       accessLog: !config.log.accesslog.disabled,

@@ -71,7 +71,15 @@ test('refuses to start open when authentication was asked for', () => {
 });
 
 test('refuses a storage it would not use', () => {
-  assert.match(problems('storage:\n  s3:\n    bucket: b\n')[0] ?? '', /^error 2:3: storage.s3/);
+  assert.match(problems('storage:\n  inmemory: {}\n')[0] ?? '', /^error 2:3: storage.inmemory/);
+});
+
+test('takes one storage, with the keys of distribution', () => {
+  const one = checkConfig('storage:\n  s3: {bucket: b, region: eu-1, v4auth: true}\n');
+  assert.equal(one.config?.storage.s3?.region, 'eu-1');
+  assert.match(problems('storage:\n  s3: {region: eu-1}\n')[0] ?? '', /^error 2:3: storage.s3.bucket/);
+  const two = 'storage:\n  s3: {bucket: b}\n  gcs: {bucket: b}\n';
+  assert.deepEqual(problems(two), ['error 3:3: storage.gcs: there is another storage already: one is possible']);
 });
 
 test('says which keys have nothing to do', () => {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { backendKeys, storageBackends } from './storage-backends-block.ts';
 import { duration } from './values.ts';
 
 /** The block `storage`. */
@@ -10,9 +11,10 @@ export const storageBlock = z
           .string()
           .min(1)
           .default('/var/lib/varve/registry')
-          .describe('Folder of the blobs, the uploads and the records.'),
+          .describe('Folder of the records, and of blobs and uploads where no other storage is set.'),
       })
       .prefault({}),
+    ...storageBackends,
     delete: z
       .strictObject({
         enabled: z.boolean().default(false).describe('Allow DELETE of tags, manifests and blobs.'),
@@ -40,5 +42,15 @@ export const storageBlock = z
           .prefault({}),
       })
       .prefault({}),
+  })
+  .check(({ value, issues }) => {
+    const [, second] = backendKeys.filter((key) => value[key] !== undefined);
+    if (second === undefined) return;
+    issues.push({
+      code: 'custom',
+      input: value,
+      path: [second],
+      message: 'there is another storage already: one is possible',
+    });
   })
   .prefault({});

@@ -8,7 +8,7 @@ import type { Handler } from './services.ts';
 const smallBytes = 16 * 1024;
 
 /** GET and HEAD of a blob, whole or a range of it. spec.md#pulling-blobs. */
-export const getBlob: Handler = async (exchange, { metadata, storage, recentlyUsed }) => {
+export const getBlob: Handler = async (exchange, { metadata, storage, recentlyUsed, redirect }) => {
   const { name, reference } = exchange.route;
   const digest = checkDigest(reference);
   const blob = await metadata.blob(name, digest);
@@ -30,6 +30,12 @@ export const getBlob: Handler = async (exchange, { metadata, storage, recentlyUs
   if (matchesEtag(exchange.header('if-none-match'), etag)) return exchange.send(304, headers);
   if (exchange.request.method === 'HEAD') {
     return exchange.send(200, [...headers, 'Content-Length', String(blob.size)]);
+  }
+  if (storage.presign && !redirect.disable) {
+    const url = await storage.presign(digest, { method: 'GET', expiresIn: redirect.expires });
+    // The address is good for this client and for a time: no cache may keep it longer (RFC 9111 section 4.2.2).
+    const answer = ['Location', url.href, 'Docker-Content-Digest', digest, 'Cache-Control', 'no-store'];
+    return exchange.send(307, answer);
   }
   const ifRange = exchange.header('if-range');
   const range =

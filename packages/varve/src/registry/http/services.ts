@@ -11,6 +11,8 @@ export interface Services {
   readonly uploads: Uploads;
   readonly recentlyUsed: RecentlyUsed;
   readonly deleteEnabled: boolean;
+  /** Whether and for how long (seconds) readers are sent to the storage itself, where it can sign addresses. */
+  readonly redirect: { readonly disable: boolean; readonly expires: number };
 }
 
 /** Answers one exchange, or throws a RegistryError. */

@@ -1,1 +1,2 @@
+export { openStorage } from './open-storage.ts';
 export type { RegistryStorage, StoredBlob, StoredUpload, WriteSession } from './types.ts';

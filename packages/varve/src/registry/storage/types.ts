@@ -57,6 +57,8 @@ export interface WriteSession {
 export interface RegistryStorage {
   /** Name of the backend as in the configuration, e.g. `filesystem`. */
   readonly name: string;
+  /** True when other servers may work on it at the same time; false when it is this server's alone. */
+  readonly shared: boolean;
   /** undefined when there is no such blob. */
   stat(digest: Digest): Promise<StoredBlob | undefined>;
   /** @throws VarveError `not-found` before the stream is returned. */
@@ -76,5 +78,7 @@ export interface RegistryStorage {
     digest: Digest,
     options: { readonly method: 'GET' | 'HEAD'; readonly expiresIn: number },
   ): Promise<URL>;
+  /** Drops what commits that were killed before `before` (milliseconds since 1970) left half done; returns how many. */
+  dropUnfinished?(before: number): Promise<number>;
   close(): Promise<void>;
 }

@@ -118,8 +118,8 @@ export class Uploads {
   }
 
   /**
-   * Drops uploads that nobody touched since `before`, and those that no request can come back to: their one request
-   * ended with the server that took it. @returns how many
+   * Drops uploads that nobody touched since `before`, and, of a storage that is ours alone, those that no request can
+   * come back to: their one request ended with the server that took it. @returns how many
    */
   async purge(before: number, signal?: AbortSignal): Promise<number> {
     let purged = 0;
@@ -134,14 +134,14 @@ export class Uploads {
         purged++;
       });
     }
-    return purged;
+    return purged + ((await this.#storage.dropUnfinished?.(before)) ?? 0);
   }
 
   #isAbandoned(id: string, resumable: boolean, updatedAt: number, before: number): boolean {
     const live = this.#live.get(id);
     if (live?.writer || this.#receiving.has(id)) return false;
     // A listing may miss the note of an upload that is just being opened: such a one is live.
-    return !(resumable || live) || updatedAt < before;
+    return !(resumable || live || this.#storage.shared) || updatedAt < before;
   }
 
   async #find(repository: string, id: string): Promise<LiveUpload> {

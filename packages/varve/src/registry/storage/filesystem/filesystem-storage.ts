@@ -21,6 +21,7 @@ const readChunkBytes = 256 * 1024;
  */
 export class FilesystemStorage implements RegistryStorage {
   readonly name = 'filesystem';
+  readonly shared = false;
   readonly #root: string;
 
   private constructor(root: string) {

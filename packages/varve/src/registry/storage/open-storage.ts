@@ -1,0 +1,13 @@
+import type { RegistryConfig } from '../config/index.ts';
+import { FilesystemStorage } from './filesystem/index.ts';
+import type { RegistryStorage } from './types.ts';
+
+/**
+ * The storage that a configuration's block `storage` names. A backend's client is loaded only when it is the one: they
+ * take 30 to 40 MB and a tenth of a second each.
+ * @param root folder for local files
+ */
+export async function openStorage(config: RegistryConfig['storage'], root: string): Promise<RegistryStorage> {
+  if (config.s3) return (await import('./s3/index.ts')).openS3Storage(config.s3);
+  return await FilesystemStorage.open(root);
+}

@@ -1,0 +1,13 @@
+import { after, before, describe } from 'node:test';
+import { type SwiftServer, startSwift, swiftMissing } from './judges/swift.ts';
+import { testS3 } from './s3-cases.ts';
+
+describe('OpenStack Swift', { skip: swiftMissing }, () => {
+  let server: SwiftServer;
+  before(async () => {
+    server = await startSwift();
+  });
+  after(() => server[Symbol.asyncDispose]());
+
+  testS3('s3 on swift', () => ({ url: server.url, accessKey: server.user, secretKey: server.password }));
+});
