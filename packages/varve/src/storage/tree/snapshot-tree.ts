@@ -194,11 +194,6 @@ export class SnapshotTree {
     return report;
   }
 
-  /** Tries anew to delete the removed folders that were in use. */
-  retryDeletions(): void {
-    for (const path of [...this.#undeleted]) this.#delete(path);
-  }
-
   /** The snapshot in whose folder a path lies. */
   at(path: string): Snapshot | undefined {
     return this.#byId.get(path.slice(this.#folder.length + 1).split('/')[0] ?? '');

@@ -19,7 +19,8 @@ import {
   filesystemName,
   subvolumeInode,
 } from '../../../linux/index.ts';
-import { BtrfsDisk, type DriverUnderTest, Rig, testDriver } from '../../testing/index.ts';
+import { BtrfsDisk } from '../../../linux/testing/index.ts';
+import { type DriverUnderTest, Rig, testDriver } from '../../testing/index.ts';
 import { BtrfsDriver } from './btrfs.ts';
 
 const disk = new BtrfsDisk(2048);
