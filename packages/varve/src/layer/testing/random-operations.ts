@@ -41,6 +41,8 @@ export interface SequenceOptions {
    * links, so that the tree is no longer that of a plain folder.
    */
   readonly breakLinks?: boolean;
+  /** False: no folder is made where an earlier layer has one. */
+  readonly recreateFolders?: boolean;
 }
 
 const names = ['a', 'b', 'c.d', 'é ', '-rf', '.h', 'x:y', 'n'.repeat(120)];
@@ -81,6 +83,8 @@ export class Sequence {
   readonly #random: RandomSource;
   readonly #options: SequenceOptions;
   #layer = 0;
+  /** Paths of the folders that the layers before this one left. */
+  #folders: ReadonlySet<string> = new Set();
   #time = 1_000_000_000;
 
   constructor(random: RandomSource, options: SequenceOptions = {}) {
@@ -96,6 +100,9 @@ export class Sequence {
       if (operation) operations.push(operation);
     }
     this.#layer++;
+    this.#folders = new Set(
+      [...this.#tree.paths()].filter(([, { kind }]) => kind === 'folder').map(([path]) => path),
+    );
     return operations;
   }
 
@@ -129,8 +136,7 @@ export class Sequence {
 
   #make(kind: OperationKind, node: NodeKind): Operation | undefined {
     const path = this.#newPath();
-    if (path === undefined || (node === 'folder' && this.#tree.get(path)?.kind === 'folder'))
-      return undefined;
+    if (path === undefined || (node === 'folder' && !this.#canBeFolder(path))) return undefined;
     this.#tree.make(path, node, this.#layer);
     return this.#operation(kind, path);
   }
@@ -138,6 +144,19 @@ export class Sequence {
   #change(kind: OperationKind, fits: (node: ModelNode) => boolean): Operation | undefined {
     const path = this.#existing((node) => fits(node) && this.#isFree(node));
     return path === undefined ? undefined : this.#operation(kind, path);
+  }
+
+  #canBeFolder(path: string): boolean {
+    if (this.#tree.get(path)?.kind === 'folder') return false;
+    return this.#options.recreateFolders !== false || !this.#folders.has(path);
+  }
+
+  /** Whether a folder and all folders in it may get their new names. */
+  #movesFolder(path: string, to: string): boolean {
+    const below = [...this.#tree.paths(this.#tree.get(path), `${to}/`)];
+    return [to, ...below.filter(([, { kind }]) => kind === 'folder').map(([name]) => name)].every((name) =>
+      this.#canBeFolder(name),
+    );
   }
 
   #setXattr(): Operation | undefined {
@@ -173,6 +192,7 @@ export class Sequence {
     if (path === undefined || to === undefined || to === path || to.startsWith(`${path}/`)) return undefined;
     const [node, replaced] = [this.#tree.get(path), this.#tree.get(to)];
     // Renaming a file to another of its names does nothing; a folder takes no name that is taken.
+    if (node?.kind === 'folder' && !this.#movesFolder(path, to)) return undefined;
     if (replaced && (replaced === node || replaced.kind === 'folder' || node?.kind === 'folder'))
       return undefined;
     this.#tree.move(path, to);

@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Change } from '../../layer/index.ts';
+import type { Change, LayerBlob } from '../../layer/index.ts';
 import { mountsBelow, unmount } from '../../linux/index.ts';
 import type { TestDisk } from '../../linux/testing/index.ts';
 import { type ChainID, chainId, type DiffID, digestOf } from '../../oci/index.ts';
@@ -113,7 +113,7 @@ export class Rig implements AsyncDisposable {
   /** Writes the diff of an active snapshot and applies it on the same parent as a layer of its own. */
   async reapply(
     key: string,
-  ): Promise<{ readonly chain: ChainID; readonly size: number; readonly diffSize: number }> {
+  ): Promise<{ readonly chain: ChainID; readonly size: number; readonly blob: LayerBlob }> {
     const path = this.path();
     const blob = await this.driver.diff(key, path, 'gzip');
     const parent = this.driver.info(key)?.parent;
@@ -125,7 +125,7 @@ export class Rig implements AsyncDisposable {
       path,
       compression: 'gzip',
     });
-    return { chain, size: applied.size, diffSize: blob.size };
+    return { chain, size: applied.size, blob };
   }
 
   /** What of unfinished work is on disk. */

@@ -216,7 +216,7 @@ async function runCase(
 
   const again = await rig.reapply(name);
   assert.deepEqual(asObject(await rig.list(again.chain)), asObject(after), 'applied elsewhere');
-  assert.equal(again.size, again.diffSize);
+  assert.equal(again.size, again.blob.size);
   assert.deepEqual(asObject(await rig.list(name)), asObject(after), 'the snapshot stays as it is');
   const committed = digestOf(name);
   await rig.driver.commit(name, committed);

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { mountsBelow } from '../../linux/index.ts';
 import { type ChainID, digestOf } from '../../oci/index.ts';
+import { childEnvironment } from './compile-cache.ts';
 import type { CrashJob, CrashOrder } from './crash-child.ts';
 import { asObject } from './listing.ts';
 import { type DriverUnderTest, Rig } from './rig.ts';
@@ -17,22 +18,10 @@ const kills = 6;
 const many = (prefix: string): TestEntry[] =>
   Array.from({ length: 300 }, (_, i) => ({ name: `${prefix}-${i}`, content: prefix.repeat(i) }));
 
-let cache: string | undefined;
-
-/** A folder for the compiled modules of the children: most of what a new process costs. */
-function compileCache(): string {
-  if (cache === undefined) {
-    const folder = mkdtempSync('/var/tmp/varve-compile-cache-');
-    process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-    cache = folder;
-  }
-  return cache;
-}
-
 /** Runs a job in another process and kills that at a moment of the job, or lets it end; gives the milliseconds it took. */
 async function run(under: DriverUnderTest, rig: Rig, job: CrashJob, killAfter?: number): Promise<number> {
   const child = fork(new URL('./crash-child.ts', import.meta.url), {
-    env: { ...process.env, NODE_COMPILE_CACHE: compileCache() },
+    env: childEnvironment(),
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   const exit = once(child, 'exit');

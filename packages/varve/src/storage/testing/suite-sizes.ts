@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { FilesystemSync, mountsBelow } from '../../linux/index.ts';
 import { PowerCutDisk } from '../../linux/testing/index.ts';
 import { digestOf } from '../../oci/index.ts';
+import { childEnvironment } from './compile-cache.ts';
 import type { CrashOrder } from './crash-child.ts';
 import { asObject } from './listing.ts';
 import { type DriverUnderTest, Rig } from './rig.ts';
@@ -158,6 +159,7 @@ export function testSizes(under: DriverUnderTest): void {
     for (const after of [undefined, 5, 15, 30, 45, 60]) {
       const key = `box-${after}`;
       const child = fork(new URL('./crash-child.ts', import.meta.url), {
+        env: childEnvironment(),
         stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       });
       const exit = once(child, 'exit');

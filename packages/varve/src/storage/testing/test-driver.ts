@@ -2,10 +2,13 @@ import { after, describe } from 'node:test';
 import { PowerCutDisk } from '../../linux/testing/index.ts';
 import type { DriverUnderTest } from './rig.ts';
 import { testChanges } from './suite-changes.ts';
+import { testConcurrency } from './suite-concurrency.ts';
 import { testCrashes } from './suite-crashes.ts';
+import { testIdentity } from './suite-identity.ts';
 import { testLayers } from './suite-layers.ts';
 import { testLifecycle } from './suite-lifecycle.ts';
 import { testPowerCuts } from './suite-power.ts';
+import { testSequences } from './suite-sequences.ts';
 import { testSizes } from './suite-sizes.ts';
 
 /**
@@ -21,6 +24,9 @@ export function testDriver(under: DriverUnderTest): void {
     testLifecycle(placed);
     testLayers(placed);
     testChanges(placed);
+    testSequences(placed);
+    testIdentity(placed);
+    testConcurrency(placed);
     testCrashes(placed);
     testPowerCuts(placed);
     if (under.keepsSizes) testSizes(placed);

@@ -4,7 +4,7 @@ import { applyLayer, type DiffSource } from '../../../layer/index.ts';
 import { bindMount, filesystemName, inFolder, mountFilesystem } from '../../../linux/index.ts';
 import type { ChainID } from '../../../oci/index.ts';
 import { readStorageOptions, type StorageOption } from '../../options.ts';
-import { existingAncestor } from '../../tree/folders.ts';
+import { existingAncestor, makeRootFolder } from '../../tree/folders.ts';
 import { copyRootAttributes } from '../../tree/root-attributes.ts';
 import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
 import { type FillOptions, TreeDriver } from '../../tree/tree-driver.ts';
@@ -73,7 +73,7 @@ export class OverlayDriver extends TreeDriver {
 
   protected async unpack(layer: LayerToApply, staging: Staging, signal: AbortSignal) {
     const { root } = layout(staging);
-    mkdirSync(root);
+    makeRootFolder(root);
     if (layer.parent !== undefined) await linkInBackground([this.#lower(layer.parent)], root);
     // Whatever an entry says of a name, `apply` gives it a new file and unlinks the old one: the parent's stays.
     const applied = await applyLayer(layer, { root, whiteouts: 'apply' }, { signal });
@@ -83,11 +83,11 @@ export class OverlayDriver extends TreeDriver {
   protected async fill(staging: Staging, parent: ChainID | undefined, { limit }: FillOptions): Promise<void> {
     const { root, upper, work } = layout(staging);
     if (parent === undefined) {
-      mkdirSync(root);
+      makeRootFolder(root);
       limit([root]);
       return;
     }
-    mkdirSync(upper);
+    makeRootFolder(upper);
     mkdirSync(work, { mode: 0o700 });
     limit([upper, work]);
     // The merged root shows the upper's own attributes.

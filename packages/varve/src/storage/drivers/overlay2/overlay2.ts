@@ -5,7 +5,7 @@ import { applyLayer, type DiffSource } from '../../../layer/index.ts';
 import { bindMount, filesystemName } from '../../../linux/index.ts';
 import type { ChainID } from '../../../oci/index.ts';
 import { parseBooleanOption, readStorageOptions, type StorageOption } from '../../options.ts';
-import { existingAncestor } from '../../tree/folders.ts';
+import { existingAncestor, makeRootFolder } from '../../tree/folders.ts';
 import { copyRootAttributes, markRoot, wasRootSet } from '../../tree/root-attributes.ts';
 import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
 import { type FillOptions, TreeDriver } from '../../tree/tree-driver.ts';
@@ -79,7 +79,7 @@ export class Overlay2Driver extends TreeDriver {
 
   protected async unpack(layer: LayerToApply, staging: Staging, signal: AbortSignal) {
     const { diff } = layout(staging);
-    mkdirSync(diff);
+    makeRootFolder(diff);
     markRoot(diff);
     // With nothing below, a whiteout hides nothing and must not be shown as the device it is.
     const whiteouts = layer.parent === undefined ? 'apply' : 'overlay';
@@ -99,7 +99,7 @@ export class Overlay2Driver extends TreeDriver {
 
   protected async fill(staging: Staging, parent: ChainID | undefined, { limit }: FillOptions): Promise<void> {
     const { diff, work } = layout(staging);
-    mkdirSync(diff);
+    makeRootFolder(diff);
     mkdirSync(work, { mode: 0o700 });
     limit([diff, work]);
     // The merged root shows the upper's own attributes.

@@ -1,10 +1,9 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { applyLayer, type DiffSource } from '../../../layer/index.ts';
 import { bindMount, FilesystemSync, filesystemName } from '../../../linux/index.ts';
 import type { ChainID } from '../../../oci/index.ts';
 import { readStorageOptions, type StorageOption } from '../../options.ts';
-import { existingAncestor } from '../../tree/folders.ts';
+import { existingAncestor, makeRootFolder } from '../../tree/folders.ts';
 import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
 import { type FillOptions, TreeDriver } from '../../tree/tree-driver.ts';
 import type { LayerToApply, Probe } from '../../types.ts';
@@ -66,7 +65,7 @@ export class VfsDriver extends TreeDriver {
     parent: ChainID | undefined,
     limit?: FillOptions['limit'],
   ): Promise<void> {
-    mkdirSync(tree(staging));
+    makeRootFolder(tree(staging));
     limit?.([tree(staging)]);
     if (parent !== undefined) await copyInBackground(tree(this.tree.require(parent)), tree(staging));
   }
