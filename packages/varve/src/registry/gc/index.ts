@@ -1,2 +1,3 @@
-export { type CollectOptions, type CollectorParts, type CollectReport, collectGarbage } from './collect.ts';
+export { type CollectOptions, type CollectReport, collectGarbage } from './collect.ts';
+export { type CollectDecision, planCollection } from './plan.ts';
 export { RecentlyUsed } from './recently-used.ts';

@@ -85,10 +85,10 @@ export class Manifests {
       .map((row) => String(row['name']));
   }
 
-  removeTag(repositoryId: number, tag: string): Deletion {
+  removeTag(repositoryId: number, tag: string, unchangedSince = Number.MAX_SAFE_INTEGER): Deletion {
     const { changes } = this.#state
-      .prepare('DELETE FROM registry_tags WHERE repository_id = ? AND name = ?')
-      .run(repositoryId, tag);
+      .prepare('DELETE FROM registry_tags WHERE repository_id = ? AND name = ? AND updated_at <= ?')
+      .run(repositoryId, tag, unchangedSince);
     return Number(changes) > 0 ? 'deleted' : 'unknown';
   }
 

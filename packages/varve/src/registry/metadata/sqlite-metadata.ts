@@ -118,8 +118,12 @@ export class SqliteMetadata implements MetadataStore {
     return this.#inRepository(repository, (id) => this.#manifests.remove(id, digest, rules));
   }
 
-  removeTag(repository: string, tag: string): Promise<Deletion> {
-    return this.#inRepository(repository, (id) => this.#manifests.removeTag(id, tag));
+  removeTag(
+    repository: string,
+    tag: string,
+    options: { readonly unchangedSince?: number | undefined } = {},
+  ): Promise<Deletion> {
+    return this.#inRepository(repository, (id) => this.#manifests.removeTag(id, tag, options.unchangedSince));
   }
 
   tags(repository: string, page: Page): string[] {

@@ -113,7 +113,12 @@ export interface MetadataStore {
   ): Awaitable<void>;
   /** Removes a manifest and every tag that points at it; nothing when one of those is immutable. */
   removeManifest(repository: string, digest: Digest, rules?: WriteRules): Awaitable<Deletion>;
-  removeTag(repository: string, tag: string): Awaitable<Deletion>;
+  /** @param options.unchangedSince leaves a tag that was pushed after this time (milliseconds since 1970). */
+  removeTag(
+    repository: string,
+    tag: string,
+    options?: { readonly unchangedSince?: number | undefined },
+  ): Awaitable<Deletion>;
   tags(repository: string, page: Page): Awaitable<string[]>;
   /** Descriptors of the manifests whose subject is `subject`, by digest. */
   referrers(

@@ -1,0 +1,1 @@
+export { type ScrubFinding, type ScrubOptions, type ScrubReport, scrub } from './scrub.ts';
