@@ -6,6 +6,7 @@ import {
   type Change,
   type Compression,
   type DiffSource,
+  indexTar,
   type LayerBlob,
   type RootAttributes,
   readRootAttributes,
@@ -18,7 +19,7 @@ import { bindMount, check, fchmodat, fchownat, filesystemName, mountsBelow } fro
 import type { ChainID } from '../../../oci/index.ts';
 import { readStorageOptions, type StorageOption } from '../../options.ts';
 import { examineFolder } from '../../tree/examine-folder.ts';
-import { existingAncestor } from '../../tree/folders.ts';
+import { existingAncestor, makeRootFolder } from '../../tree/folders.ts';
 import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
 import { type FillOptions, mountPoint, TreeDriver } from '../../tree/tree-driver.ts';
 import type { LayerToApply, OperationOptions, Probe, Usage } from '../../types.ts';
@@ -29,6 +30,7 @@ import { isIndexed, layout } from './layout.ts';
 import { type Backing, backings } from './mount-index.ts';
 import { probeErofs } from './probe.ts';
 import { lowersOf, settleStack } from './settling.ts';
+import { SharedTars } from './shared-tars.ts';
 
 /**
  * Layers as they came, each an archive that the kernel mounts by an EROFS index beside it, stacked by overlayfs. On disk,
@@ -52,6 +54,7 @@ export class ErofsDriver extends TreeDriver {
   readonly #backing: Backing;
   /** Over the layers' mounts and the stack's together, by snapshot. */
   readonly #gate = new KeyedLock();
+  readonly #tars = new SharedTars(this.tree);
   readonly #settling = new KeyedLock();
   readonly #views = new Set<{ readonly key: string; readonly ended: Promise<void> }>();
   #viewsEver = 0;
@@ -101,7 +104,11 @@ export class ErofsDriver extends TreeDriver {
     layer: LayerToApply,
     options: OperationOptions = {},
   ): Promise<{ readonly size: number; readonly tarSize: number }> {
-    const applied = await super.apply(layer, options);
+    const applied = await this.#tars.apply(
+      layer,
+      options.signal,
+      async () => await super.apply(layer, options),
+    );
     await this.#settleAround(layer.chainId);
     return applied;
   }
@@ -168,7 +175,12 @@ export class ErofsDriver extends TreeDriver {
   protected async unpack(layer: LayerToApply, staging: Staging, signal: AbortSignal) {
     const { tar, index, diff } = layout(staging.path);
     mkdirSync(diff, { mode: 0o700 });
-    const stored = await storeLayer(layer, { tar, index, bottom: layer.parent === undefined }, { signal });
+    const bottom = layer.parent === undefined;
+    // A layer that is there already is made anew since its archive may be damaged, which is no archive to share.
+    const isShared = !this.tree.get(layer.chainId) && this.#tars.borrow(layer, tar);
+    const stored = isShared
+      ? await indexTar({ tar, index, bottom, diffId: layer.diffId }, { signal })
+      : await storeLayer(layer, { tar, index, bottom }, { signal });
     const root = stored.rootSet ? {} : { plainRoot: true };
     const isOpen = stored.open.whiteouts.length + stored.open.folders.length > 0;
     const settled = !isOpen || (await this.#settleNew(layer, staging, stored, signal));
@@ -194,7 +206,7 @@ export class ErofsDriver extends TreeDriver {
 
   protected async fill(staging: Staging, parent: ChainID | undefined, { limit }: FillOptions): Promise<void> {
     const { diff, work } = layout(staging.own);
-    mkdirSync(diff);
+    makeRootFolder(diff);
     mkdirSync(work, { mode: 0o700 });
     limit([diff, work]);
     // The merged root shows the upper's own attributes.
@@ -228,9 +240,10 @@ export class ErofsDriver extends TreeDriver {
 
   protected override async measure(snapshot: Snapshot): Promise<Usage> {
     if (!isIndexed(snapshot.path)) return await super.measure(snapshot);
-    const { tar, index } = layout(snapshot.path);
-    const bytes = [tar, index].reduce((sum, path) => sum + statSync(path).blocks * 512, 0);
-    return { bytes, contentBytes: snapshot.size ?? 0, inodes: 2 };
+    const { index } = layout(snapshot.path);
+    const archive = this.#tars.bytes(snapshot);
+    const bytes = archive + statSync(index).blocks * 512;
+    return { bytes, contentBytes: snapshot.size ?? 0, inodes: archive === 0 ? 1 : 2 };
   }
 
   /** An archive is compared with its digest, its index with the archive, through the mount that containers use. */
