@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Descriptor, digestOf, mediaTypes } from '../oci/index.ts';
+import { openAccess } from './auth/index.ts';
 import {
   type Answer,
   encode,
@@ -101,14 +102,12 @@ test('lists only the repositories that the client may pull', async (t) => {
     t,
     {},
     {
-      access: {
-        identify: () => ({ name: undefined }),
-        decide: (_, { name }, action) => ({ allowed: name !== 'secret' || action !== 'pull' }),
-      },
+      access: { ...openAccess, sees: (_, name) => !name.startsWith('secret') },
     },
   );
-  for (const name of ['open', 'secret']) await pushTags(registry, name, ['t']);
-  assert.deepEqual(await pages(registry, '/v2/_catalog', namesOf), [['open']]);
+  for (const name of ['open', 'secret', 'secret/b', 'zoo']) await pushTags(registry, name, ['t']);
+  assert.deepEqual(await pages(registry, '/v2/_catalog', namesOf), [['open', 'zoo']]);
+  assert.deepEqual(await pages(registry, '/v2/_catalog?n=1', namesOf), [['open'], ['zoo']]);
 });
 
 test('lists the referrers of a manifest with their types and annotations', async (t) => {

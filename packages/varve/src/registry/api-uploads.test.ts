@@ -3,6 +3,7 @@ import { appendFileSync, existsSync, mkdirSync, readdirSync, utimesSync, writeFi
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { digestOf } from '../oci/index.ts';
+import { openAccess } from './auth/index.ts';
 import { eventually, startTestRegistry, temporaryRoot } from './testing/index.ts';
 
 const content = Buffer.from('0123456789'.repeat(100));
@@ -242,8 +243,11 @@ test('does not mount from a repository that the client may not pull', async (t) 
     {},
     {
       access: {
-        identify: () => ({ name: undefined }),
-        decide: (_, resource, action) => ({ allowed: resource.name !== 'secret' || action === 'push' }),
+        ...openAccess,
+        decide: (_, resource, action) =>
+          resource.name !== 'secret' || action === 'push'
+            ? { allowed: true }
+            : { allowed: false, retry: false, reason: { text: 'secret' } },
       },
     },
   );

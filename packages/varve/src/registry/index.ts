@@ -1,11 +1,22 @@
 export {
   type AccessControl,
+  type AccessRequest,
   type Action,
+  anonymous,
+  createRobot,
   type Decision,
+  type ExplainedAccess,
+  explainAccess,
+  hasExpired,
   type Identity,
+  namedIdentity,
+  type NewRobot,
   openAccess,
+  type Reason,
   type Resource,
-} from './auth/access-control.ts';
+  robotPrefix,
+  subjectOf,
+} from './auth/index.ts';
 export {
   type CheckedConfig,
   type ConfigProblem,

@@ -1,10 +1,11 @@
 import { join, resolve } from 'node:path';
 import { type Logger, pino } from 'pino';
 import { KeyedLock, parseDuration, VarveError } from '../base/index.ts';
-import { type AccessControl, openAccess } from './auth/access-control.ts';
+import { type AccessControl, type Auth, openAuth } from './auth/index.ts';
 import { configSchema, parseAddress, type RegistryConfig, type RegistryConfigInput } from './config/index.ts';
 import { type CollectOptions, type CollectReport, collectGarbage, RecentlyUsed } from './gc/index.ts';
 import { HttpServer } from './http/server.ts';
+import { readTls } from './http/tls.ts';
 import { SqliteMetadata } from './metadata/index.ts';
 import { lockRoot } from './storage/filesystem/index.ts';
 import { openStorage } from './storage/index.ts';
@@ -14,7 +15,7 @@ import { Uploads } from './uploads/index.ts';
 export interface RegistryOptions {
   /** Where the log goes; silent when absent. */
   readonly logger?: Logger;
-  /** Who may do what; everyone everything when absent. */
+  /** Who may do what, in place of what the block `auth` says. */
   readonly access?: AccessControl;
 }
 
@@ -28,6 +29,11 @@ export interface Registry extends AsyncDisposable {
   collectGarbage(options?: CollectOptions): Promise<CollectReport>;
   /** Drops abandoned uploads; returns how many. Done at the start and at an interval, too. */
   purgeUploads(): Promise<number>;
+  /**
+   * Takes another configuration's `auth` and the files of its `http.tls`; the rest of it waits for the next start.
+   * @throws as {@link startRegistry}, and goes on as it was
+   */
+  reload(input: RegistryConfigInput): Promise<void>;
   /** Stops: no new requests, the running ones end or are cut after `http.draintimeout`, the records are closed. */
   close(): Promise<void>;
 }
@@ -51,6 +57,11 @@ export async function startRegistry(
   const metadata = new SqliteMetadata(join(root, 'registry.db'));
   resources.defer(() => metadata.close());
 
+  const open = (from: RegistryConfig): Auth =>
+    openAuth(from.auth, { robots: metadata.robots, keyFolder: join(root, 'token-keys'), logger });
+  let auth = open(config);
+  resources.defer(() => auth[Symbol.asyncDispose]());
+
   const blobTurns = new KeyedLock();
   const recentlyUsed = new RecentlyUsed();
   const uploads = new Uploads(storage, metadata, blobTurns);
@@ -61,9 +72,20 @@ export async function startRegistry(
     collectGarbage({ storage, metadata, recentlyUsed, blobTurns }, collectOptions);
   const server = new HttpServer(
     {
-      services: { metadata, storage, uploads, recentlyUsed, redirect: config.storage.redirect,
-deleteEnabled: config.storage.delete.enabled },
-      access: options.access ?? openAccess,
+      services: {
+        metadata,
+        storage,
+        uploads,
+        recentlyUsed,
+        redirect: config.storage.redirect,
+        deleteEnabled: config.storage.delete.enabled,
+        get auth() {
+          return auth;
+        },
+      },
+      get access() {
+        return options.access ?? auth.access;
+      },
       logger,
       accessLog: !config.log.accesslog.disabled,
       readOnly: config.storage.maintenance.readonly.enabled,
@@ -77,11 +99,12 @@ deleteEnabled: config.storage.delete.enabled },
       maxConnections: config.http.maxconnections,
       idleTimeoutMs: milliseconds(config.http.idletimeout),
     },
+    config.http.tls && readTls(config.http.tls),
   );
   const { host, port } = parseAddress(config.http.addr) ?? { host: '127.0.0.1', port: 5000 };
   const bound = await server.listen(host, port);
   resources.defer(() => server.drain(milliseconds(config.http.draintimeout)));
-  const url = urlOf(bound.address, bound.port);
+  const url = urlOf(config.http.tls ? 'https' : 'http', bound.address, bound.port);
   logger.info({ url, root, storage: storage.name }, 'registry listening');
 
   // In the background: a start does not wait for what a long life has left behind.
@@ -103,6 +126,18 @@ deleteEnabled: config.storage.delete.enabled },
     resources.use(collection);
   }
 
+  const reload = async (nextInput: RegistryConfigInput): Promise<void> => {
+    const next = validConfig(nextInput);
+    if ((next.http.tls === undefined) !== (config.http.tls === undefined)) {
+      throw new VarveError('invalid', 'CONFIG_INVALID', 'http.tls is turned on and off by a restart');
+    }
+    const tls = next.http.tls && readTls(next.http.tls);
+    const before = auth;
+    auth = open(next);
+    if (tls) server.replaceCertificate(tls);
+    await before[Symbol.asyncDispose]();
+  };
+
   const owned = resources.move();
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => (closing ??= owned.disposeAsync());
@@ -111,6 +146,7 @@ deleteEnabled: config.storage.delete.enabled },
     url,
     collectGarbage: collect,
     purgeUploads: () => purgeUploads(),
+    reload,
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -136,9 +172,9 @@ function commonHeaders(config: RegistryConfig): string[] {
   return headers;
 }
 
-function urlOf(address: string, port: number): string {
-  if (address === '::' || address === '0.0.0.0') return `http://127.0.0.1:${port}`;
-  return address.includes(':') ? `http://[${address}]:${port}` : `http://${address}:${port}`;
+function urlOf(scheme: string, address: string, port: number): string {
+  if (address === '::' || address === '0.0.0.0') return `${scheme}://127.0.0.1:${port}`;
+  return address.includes(':') ? `${scheme}://[${address}]:${port}` : `${scheme}://${address}:${port}`;
 }
 
 // Less would be work all the time.

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { tlsBlock } from './tls-block.ts';
 import { address, duration } from './values.ts';
 
 /** The block `http`. */
@@ -9,6 +10,7 @@ export const httpBlock = z
       .record(z.string().regex(/^[A-Za-z0-9-]+$/), z.array(z.string().regex(/^[\t\x20-\x7e]*$/)))
       .default({})
       .describe('Headers of every answer.'),
+    tls: tlsBlock,
     draintimeout: duration('10s', 'How long running requests may take when the server stops.'),
     idletimeout: duration('2m', 'A connection on which nothing moves for so long is closed.'),
     maxrequests: z

@@ -62,12 +62,70 @@ test('says where the YAML is broken', () => {
   assert.equal(first?.line, 2);
 });
 
-test('refuses to start open when authentication was asked for', () => {
-  const text = 'auth:\n  htpasswd:\n    path: /etc/htpasswd\n';
+test('refuses to start open when authentication was asked for in words it does not know', () => {
+  for (const [text, problem] of [
+    ['auth:\n  silly:\n    realm: x\n', 'error 2:3: auth.silly: it lets everyone in'],
+    ['auth:\n  htpaswd:\n    path: /etc/htpasswd\n', 'error 2:3: auth.htpaswd: unknown key'],
+    ['auth: {}\n', 'error 1:1: auth: names no way to authenticate and no rules'],
+    ['auth:\n  htpasswd:\n    path: /p\n    relm: x\n', 'error 4:5: auth.htpasswd.relm: unknown key'],
+    [
+      'http:\n  tls:\n    certificate: c\n    key: k\n    clientca: [x]\n',
+      'error 5:5: http.tls.clientca: unknown key',
+    ],
+  ] as const) {
+    assert.equal(problems(text)[0], problem);
+    assert.throws(() => loadConfig(text), { code: 'CONFIG_INVALID' });
+  }
+});
+
+test('reads the auth block of a distribution configuration', () => {
+  const { config, problems: found } = checkConfig(
+    `auth:
+  token:
+    autoredirect: true
+    realm: https://auth.example.com/token
+    service: registry.example.com
+    issuer: auth.example.com
+    rootcertbundle: /root/certs/bundle
+    jwks: /path/to/jwks
+    signingalgorithms: [EdDSA, ES256]
+  htpasswd:
+    realm: basic-realm
+    path: /path/to/htpasswd
+`,
+  );
+  assert.deepEqual(found, []);
+  assert.deepEqual(config?.auth?.token?.signingalgorithms, ['EdDSA', 'ES256']);
+  assert.equal(config?.auth?.htpasswd?.path, '/path/to/htpasswd');
+});
+
+test('says where in a list a rule is wrong', () => {
+  const text = `auth:
+  rules:
+    - who: [anonymous]
+      repositories: ['public/**']
+      actions: [pull]
+    - who: [alice]
+      repositories: ['**']
+      actions: [pull, write]
+`;
   assert.deepEqual(problems(text), [
-    'error 1:1: auth: authentication is not supported yet: the registry would be open',
+    'error 6:13: auth.rules.1.who.0: not everyone, anonymous, authenticated, user:…, group:…, robot:… or workload:…',
+    'error 8:23: auth.rules.1.actions.1: not pull, push, delete or *',
   ]);
-  assert.throws(() => loadConfig(text), { code: 'CONFIG_INVALID' });
+});
+
+test('refuses algorithms that sign with the verifier’s key, and settings that let everyone in', () => {
+  const token = 'auth:\n  token: {realm: "https://a/t", service: s, issuer: i';
+  assert.match(
+    problems(`${token}, jwks: /k, signingalgorithms: [HS256]}\n`)[0] ?? '',
+    /signingalgorithms\.0: not an algorithm with a public key/,
+  );
+  assert.match(problems(`${token}}\n`)[0] ?? '', /auth\.token: needs keys/);
+  const oidc = 'auth:\n  oidc:\n    - {issuer: "https://i", audience: a, people: {}}\n';
+  assert.match(problems(oidc)[0] ?? '', /auth\.oidc: needs rules/);
+  const workload = oidc.replace('people: {}', 'workloads: [{when: {}, groups: [ci]}]');
+  assert.match(problems(`${workload}  rules: []\n`)[0] ?? '', /it would mean everyone/);
 });
 
 test('refuses a storage it would not use', () => {
@@ -79,7 +137,9 @@ test('takes one storage, with the keys of distribution', () => {
   assert.equal(one.config?.storage.s3?.region, 'eu-1');
   assert.match(problems('storage:\n  s3: {region: eu-1}\n')[0] ?? '', /^error 2:3: storage.s3.bucket/);
   const two = 'storage:\n  s3: {bucket: b}\n  gcs: {bucket: b}\n';
-  assert.deepEqual(problems(two), ['error 3:3: storage.gcs: there is another storage already: one is possible']);
+  assert.deepEqual(problems(two), [
+    'error 3:3: storage.gcs: there is another storage already: one is possible',
+  ]);
 });
 
 test('says which keys have nothing to do', () => {

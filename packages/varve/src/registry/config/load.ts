@@ -1,6 +1,12 @@
-import { type Document, isMap, isPair, isScalar, LineCounter, parseDocument } from 'yaml';
+import { type Document, isMap, isNode, isPair, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import { VarveError } from '../../base/index.ts';
-import { configSchema, needlessKeys, type RegistryConfig, unsupportedBlocks } from './schema.ts';
+import {
+  configSchema,
+  needlessKeys,
+  type RegistryConfig,
+  strictBlocks,
+  unsupportedBlocks,
+} from './schema.ts';
 
 /** Something to tell about a configuration. */
 export interface ConfigProblem {
@@ -109,8 +115,12 @@ function validate(
     issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [...toPath(issue.path), key]) : [],
   );
   for (const path of unknown) {
-    remove(tree, path);
-    report('warning', path, 'unknown key, ignored');
+    const strict = strictBlocks.some((block) => path.join('.').startsWith(`${block}.`));
+    if (strict) {
+      failed = true;
+      report('error', path, 'unknown key');
+    }
+    if (remove(tree, path) && !strict) report('warning', path, 'unknown key, ignored');
   }
   if (unknown.length > 0) result = configSchema.safeParse(tree);
   for (const issue of result.error?.issues ?? []) report('error', toPath(issue.path), issue.message);
@@ -149,7 +159,10 @@ function toPlain(document: Document): unknown {
 
 function remove(tree: Tree, path: Path): boolean {
   let parent: unknown = tree;
-  for (const part of path.slice(0, -1)) parent = isTree(parent) ? parent[part] : undefined;
+  for (const part of path.slice(0, -1)) {
+    if (Array.isArray(parent)) parent = (parent as unknown[])[Number(part)];
+    else parent = isTree(parent) ? parent[part] : undefined;
+  }
   const last = String(path.at(-1));
   if (!isTree(parent) || !Object.hasOwn(parent, last)) return false;
   delete parent[last];
@@ -161,6 +174,11 @@ function position(document: Document, lines: LineCounter, path: Path): { line: n
   let node: unknown = document.contents;
   let offset = document.contents?.range?.[0] ?? 0;
   for (const part of path) {
+    if (isSeq(node) && typeof part === 'number') {
+      node = node.items[part];
+      if (isNode(node)) offset = node.range?.[0] ?? offset;
+      continue;
+    }
     if (!isMap(node)) break;
     const pair = node.items.find(
       (item) => isPair(item) && isScalar(item.key) && String(item.key.value) === String(part),

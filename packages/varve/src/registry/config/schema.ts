@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { authBlock } from './auth-block.ts';
 import { httpBlock } from './http-block.ts';
 import { logBlock } from './log-block.ts';
 import { storageBlock } from './storage-block.ts';
@@ -9,6 +10,7 @@ export const configSchema = z.strictObject({
   log: logBlock,
   storage: storageBlock,
   http: httpBlock,
+  auth: authBlock,
 });
 
 /** As written: everything is optional. */
@@ -21,14 +23,18 @@ export type RegistryConfig = z.output<typeof configSchema>;
  * to start.
  */
 export const unsupportedBlocks: Readonly<Record<string, string>> = {
-  auth: 'authentication is not supported yet: the registry would be open',
+  'auth.silly': 'it lets everyone in',
   proxy: 'the pull-through cache is not supported yet',
   middleware: 'middleware is not supported',
-  'http.tls': 'TLS is not supported yet: put a proxy in front',
+  'http.tls.letsencrypt': 'certificates are not fetched: name files',
+  'http.tls.ciphersuites': 'the ciphers are the runtime’s',
   'http.net': 'only TCP is supported',
   'http.prefix': 'a path prefix is not supported',
   'storage.inmemory': 'this storage is not supported: use a temporary folder',
 };
+
+/** Below these an unknown key is an error: a misspelt one must not leave a door open. */
+export const strictBlocks: readonly string[] = ['auth', 'http.tls'];
 
 /** Keys of docker/distribution that have nothing to do here, with the reason. */
 export const needlessKeys: Readonly<Record<string, string>> = {

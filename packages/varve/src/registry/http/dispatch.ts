@@ -1,8 +1,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
-import type { AccessControl, Action, Identity, Resource } from '../auth/access-control.ts';
+import {
+  type AccessControl,
+  type AccessRequest,
+  type Action,
+  anonymous,
+  formatScope,
+  type Identity,
+  type Resource,
+  scopeFor,
+  subjectOf,
+} from '../auth/index.ts';
 import { errorBody, RegistryError } from '../errors.ts';
 import { checkRepositoryName } from '../names.ts';
+import { accessRequestOf } from './access-request.ts';
 import { Exchange, type HeaderList } from './exchange.ts';
 import { findRoute, type Route } from './router.ts';
 import { type Operation, routes } from './routes.ts';
@@ -41,11 +52,15 @@ export async function dispatch(
   const path = mark < 0 ? url : url.slice(0, mark);
   const route = findRoute(path);
   const search = mark < 0 ? '' : url.slice(mark + 1);
+  const asking = accessRequestOf(request);
   const open = (identity: Identity): Exchange =>
     new Exchange(request, response, {
       route: route ?? noRoute,
       search,
-      require: (resource, action) => requireAccess(parts.access, identity, resource, action),
+      identity,
+      asking,
+      require: (resource, action) => requireAccess(parts.access, asking, identity, resource, action),
+      sees: (repository) => parts.access.sees(identity, repository),
       commonHeaders: parts.commonHeaders,
       awaitsContinue,
     });
@@ -53,12 +68,12 @@ export async function dispatch(
   let failure: RegistryError | undefined;
   let gone = false;
   try {
-    exchange = open(await parts.access.identify(request.headers));
+    exchange = open(await parts.access.identify(asking));
     await answer(parts, exchange, route);
   } catch (error) {
     failure = RegistryError.from(error);
     gone = isHangUp(error);
-    exchange ??= open({ name: undefined });
+    exchange ??= open(anonymous);
     sendFailure(exchange, failure);
   }
   logRequest(parts, exchange, { url, remote, failure, gone, milliseconds: performance.now() - startedAt });
@@ -69,8 +84,11 @@ async function answer(parts: DispatchParts, exchange: Exchange, route: Route | u
     throw new RegistryError('NAME_UNKNOWN', { message: 'no such endpoint' });
   }
   const operation = findOperation(route, exchange.request.method ?? '');
-  if (route.kind !== 'base' && route.kind !== 'catalog') checkRepositoryName(route.name);
-  await exchange.require(resourceOf(route), operation.action);
+  if (operation.action !== undefined) {
+    const resource = resourceOf(route);
+    if (resource.type === 'repository') checkRepositoryName(resource.name);
+    await exchange.require(resource, operation.action);
+  }
   if (operation.writes && !parts.crossOriginWrites && exchange.header('origin') !== undefined) {
     throw new RegistryError('DENIED', {
       message: 'writes from web pages are off (http.headers, Access-Control-Allow-Origin)',
@@ -97,18 +115,38 @@ function resourceOf(route: Route): Resource {
   return { type: 'repository', name: route.name };
 }
 
-/** The one question to access control. @throws RegistryError `UNAUTHORIZED` with a challenge, or `DENIED` */
+/**
+ * The one question to access control; a refusal explains itself in `detail`, to who is known with the rule.
+ * @throws RegistryError `UNAUTHORIZED` with a challenge, or `DENIED`
+ */
 async function requireAccess(
   access: AccessControl,
+  request: AccessRequest,
   identity: Identity,
   resource: Resource,
   action: Action,
 ): Promise<void> {
   const decision = await access.decide(identity, resource, action);
   if (decision.allowed) return;
-  const detail = { type: resource.type, name: resource.name, action };
-  if (decision.challenge === undefined) throw new RegistryError('DENIED', { detail });
-  throw new RegistryError('UNAUTHORIZED', { detail, headers: { 'WWW-Authenticate': decision.challenge } });
+  const { retry, error, reason } = decision;
+  const scope = scopeFor(resource, action);
+  const known = identity.kind !== 'anonymous';
+  const detail = {
+    type: resource.type,
+    name: resource.name,
+    action,
+    subject: subjectOf(identity),
+    ...(scope === undefined ? {} : { asked: formatScope(scope) }),
+    ...(reason.held === undefined ? {} : { held: reason.held }),
+    reason: reason.text,
+    ...(known && reason.rule !== undefined ? { rule: reason.rule } : {}),
+  };
+  if (!retry) throw new RegistryError('DENIED', { detail });
+  const challenge = access.challenge(request, scope === undefined ? [] : [scope], error);
+  throw new RegistryError('UNAUTHORIZED', {
+    detail,
+    headers: challenge === undefined ? {} : { 'WWW-Authenticate': challenge },
+  });
 }
 
 function sendFailure(exchange: Exchange, failure: RegistryError): void {
@@ -163,6 +201,7 @@ function logRequest(
       ms: Math.round(facts.milliseconds * 100) / 100,
       remote: facts.remote,
       agent: request.headers['user-agent'],
+      ...(exchange.identity.kind === 'anonymous' ? {} : { subject: subjectOf(exchange.identity) }),
       ...(failure ? { code: failure.code } : {}),
     },
     'request',

@@ -2,8 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { VarveError } from '../../base/index.ts';
-import type { Action, Resource } from '../auth/access-control.ts';
-import type { RegistryError } from '../errors.ts';
+import type { AccessRequest, Action, Identity, Resource } from '../auth/index.ts';
+import { RegistryError } from '../errors.ts';
 import type { Route } from './router.ts';
 
 /** Header names and values in turn, as node's writeHead takes them fastest. */
@@ -20,6 +20,11 @@ export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly route: Route;
+  /** Who asks, and what of the request told so. */
+  readonly identity: Identity;
+  readonly asking: AccessRequest;
+  /** Whether a listing shows this client a repository. */
+  readonly sees: (repository: string) => boolean;
   /** Throws unless this client may do this; for what the route's own check does not cover. */
   readonly require: (resource: Resource, action: Action) => void | Promise<void>;
   readonly #commonHeaders: HeaderList;
@@ -35,7 +40,10 @@ export class Exchange {
     parts: {
       readonly route: Route;
       readonly search: string;
+      readonly identity: Identity;
+      readonly asking: AccessRequest;
       readonly require: Exchange['require'];
+      readonly sees: Exchange['sees'];
       readonly commonHeaders: HeaderList;
       readonly awaitsContinue: boolean;
     },
@@ -43,10 +51,24 @@ export class Exchange {
     this.request = request;
     this.response = response;
     this.route = parts.route;
+    this.identity = parts.identity;
+    this.asking = parts.asking;
     this.require = parts.require;
+    this.sees = parts.sees;
     this.#search = parts.search;
     this.#commonHeaders = parts.commonHeaders;
     this.#awaitsContinue = parts.awaitsContinue;
+  }
+
+  /** As {@link require}, for a question whose answer may be no. */
+  async may(resource: Resource, action: Action): Promise<boolean> {
+    try {
+      await this.require(resource, action);
+      return true;
+    } catch (error) {
+      if (error instanceof RegistryError && (error.status === 401 || error.status === 403)) return false;
+      throw error;
+    }
   }
 
   get query(): URLSearchParams {

@@ -1,12 +1,15 @@
+import { setImmediate } from 'node:timers/promises';
 import { mediaTypes } from '../../oci/index.ts';
 import { RegistryError } from '../errors.ts';
+import type { MetadataStore } from '../metadata/index.ts';
 import { checkDigest } from '../names.ts';
 import type { Exchange } from './exchange.ts';
-import { cutPage, nextLink, readPage } from './paging.ts';
+import { cutPage, nextLink, type RequestedPage, readPage } from './paging.ts';
 import type { Handler } from './services.ts';
 
 const maxTags = 10_000;
 const maxRepositories = 1000;
+const repositoriesPerStep = 1000;
 const maxReferrers = 1000;
 // Clients bound a manifest, and this is one, by 4 MiB.
 const maxReferrersBytes = 3 * 1024 * 1024;
@@ -31,19 +34,27 @@ export const listTags: Handler = async (exchange, { metadata }) => {
 /** The repositories that the client may see: docker/distribution's extension, paged as tags are. */
 export const listRepositories: Handler = async (exchange, { metadata }) => {
   const page = readPage(exchange.query, maxRepositories);
-  const found = page.empty ? [] : await metadata.repositories({ after: page.after, limit: page.limit + 1 });
-  const { items, more } = cutPage(found, page.limit);
-  const visible: string[] = [];
-  for (const name of items) {
-    try {
-      await exchange.require({ type: 'repository', name }, 'pull');
-      visible.push(name);
-    } catch (error) {
-      if (!(error instanceof RegistryError) || error.status >= 500) throw error;
-    }
-  }
-  sendJson(exchange, { repositories: visible }, more ? next('/v2/_catalog', page.limit, items.at(-1)) : []);
+  const visible = page.empty ? [] : await visibleRepositories(exchange, metadata, page);
+  // The page ends with a name that was shown: a Link tells of no other.
+  const { items, more } = cutPage(visible, page.limit);
+  sendJson(exchange, { repositories: items }, more ? next('/v2/_catalog', page.limit, items.at(-1)) : []);
 };
+
+/** One more than the page of what the client sees, read in steps that let others go first. */
+async function visibleRepositories(
+  exchange: Exchange,
+  metadata: MetadataStore,
+  page: RequestedPage,
+): Promise<string[]> {
+  const visible: string[] = [];
+  for (let { after } = page; ; ) {
+    const found = await metadata.repositories({ after, limit: repositoriesPerStep });
+    visible.push(...found.filter(exchange.sees));
+    if (visible.length > page.limit || found.length < repositoriesPerStep) return visible;
+    after = found.at(-1);
+    await setImmediate();
+  }
+}
 
 /** The manifests whose subject is this one, as an index. spec.md#listing-referrers. */
 export const listReferrers: Handler = async (exchange, { metadata }) => {

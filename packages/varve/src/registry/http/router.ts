@@ -1,4 +1,4 @@
-/** What a path of the distribution API names (spec.md#endpoints). */
+/** What a path names: of the distribution API (spec.md#endpoints), and from `token` on of access control. */
 export type RouteKind =
   | 'base'
   | 'catalog'
@@ -7,11 +7,16 @@ export type RouteKind =
   | 'blob'
   | 'uploads'
   | 'upload'
-  | 'referrers';
+  | 'referrers'
+  | 'token'
+  | 'keys'
+  | 'robots'
+  | 'robot'
+  | 'access';
 
 export interface Route {
   readonly kind: RouteKind;
-  /** The repository; empty for `base` and `catalog`. Not checked. */
+  /** The repository; empty for what is not in one. Not checked. */
   readonly name: string;
   /** The last segment: tag, digest or upload id. Not checked. */
   readonly reference: string;
@@ -19,6 +24,14 @@ export interface Route {
 
 const prefix = '/v2/';
 const none = { name: '', reference: '' };
+
+const robotPath = '/varve/robots/';
+const fixedPaths: ReadonlyMap<string, RouteKind> = new Map([
+  ['/token', 'token'],
+  ['/.well-known/jwks.json', 'keys'],
+  ['/varve/robots', 'robots'],
+  ['/varve/access', 'access'],
+]);
 
 /**
  * Finds the route of a path. Names have slashes, so the path is read from its end: the last segment never has one,
@@ -28,7 +41,13 @@ export function findRoute(rawPath: string): Route | undefined {
   if (rawPath === '/v2/' || rawPath === '/v2') return { kind: 'base', ...none };
   if (rawPath === '/v2/_catalog') return { kind: 'catalog', ...none };
   const slash = rawPath.lastIndexOf('/');
-  if (slash < prefix.length || !rawPath.startsWith(prefix)) return undefined;
+  if (!rawPath.startsWith(prefix)) {
+    const kind = fixedPaths.get(rawPath);
+    if (kind) return { kind, ...none };
+    if (!rawPath.startsWith(robotPath)) return undefined;
+    return { kind: 'robot', name: '', reference: decode(rawPath.slice(robotPath.length)) };
+  }
+  if (slash < prefix.length) return undefined;
   // Decoded apart: an encoded slash stays inside its part.
   const reference = decode(rawPath.slice(slash + 1));
   const before = decode(rawPath.slice(prefix.length, slash));

@@ -8,6 +8,7 @@ import { Writable } from 'node:stream';
 import { test } from 'node:test';
 import { pino } from 'pino';
 import { digestOf } from '../../oci/index.ts';
+import { anonymous } from '../auth/index.ts';
 import { eventually, startTestRegistry } from '../testing/index.ts';
 
 /** Sends raw bytes and returns all that comes back until the server closes. */
@@ -254,20 +255,21 @@ test('asks access control once, with what the request would do', async (t) => {
     {},
     {
       access: {
-        identify: (headers) => ({ name: headers.authorization }),
+        identify: ({ headers: { authorization: name } }) =>
+          name === undefined ? anonymous : { kind: 'user', name, groups: [], via: 'htpasswd' },
         decide: (identity, resource, action) => {
           asked.push(`${resource.type}:${resource.name}:${action}`);
           if (identity.name === 'ann') return { allowed: true };
-          return identity.name === undefined
-            ? { allowed: false, challenge: 'Basic realm="x"' }
-            : { allowed: false };
+          return { allowed: false, retry: identity.kind === 'anonymous', reason: { text: 'a test' } };
         },
+        sees: () => true,
+        challenge: () => 'Basic realm="x"',
       },
     },
   );
-  const anonymous = await registry.call('GET', '/v2/');
-  assert.deepEqual([anonymous.status, anonymous.codes()], [401, ['UNAUTHORIZED']]);
-  assert.equal(anonymous.headers['www-authenticate'], 'Basic realm="x"');
+  const nobody = await registry.call('GET', '/v2/');
+  assert.deepEqual([nobody.status, nobody.codes()], [401, ['UNAUTHORIZED']]);
+  assert.equal(nobody.headers['www-authenticate'], 'Basic realm="x"');
   const bob = await registry.call('POST', '/v2/a/b/blobs/uploads/', { headers: { Authorization: 'bob' } });
   assert.deepEqual([bob.status, bob.codes()], [403, ['DENIED']]);
   const ann = await registry.call('GET', '/v2/_catalog', { headers: { Authorization: 'ann' } });

@@ -1,8 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { VarveError } from '../../base/index.ts';
 import { errorBody, RegistryError } from '../errors.ts';
 import { type DispatchParts, dispatch } from './dispatch.ts';
+import type { TlsSettings } from './tls.ts';
 
 /** Bounds of the server; times in milliseconds. */
 export interface ServerLimits {
@@ -22,7 +25,7 @@ const keepAliveMs = 95_000;
 
 /** A listening server that can be drained. */
 export class HttpServer {
-  readonly #server: Server;
+  readonly #server: Server | TlsServer;
   readonly #parts: DispatchParts;
   readonly #limits: ServerLimits;
   readonly #running = new Set<Promise<void>>();
@@ -32,20 +35,27 @@ export class HttpServer {
   >();
   #draining = false;
 
-  constructor(parts: DispatchParts, limits: ServerLimits) {
+  /** @param tls to speak https. */
+  constructor(parts: DispatchParts, limits: ServerLimits, tls?: TlsSettings) {
     this.#parts = parts;
     this.#limits = limits;
-    this.#server = createServer(
-      {
-        maxHeaderSize: maxHeaderBytes,
-        headersTimeout: headersTimeoutMs,
-        keepAliveTimeout: keepAliveMs,
-        // The default of five minutes would cut a large blob on a slow line; the idle timeout is the guard instead.
-        requestTimeout: 0,
-        noDelay: true,
-      },
-      (request, response) => this.#handle(request, response, false),
-    );
+    const options = {
+      maxHeaderSize: maxHeaderBytes,
+      headersTimeout: headersTimeoutMs,
+      keepAliveTimeout: keepAliveMs,
+      // The default of five minutes would cut a large blob on a slow line; the idle timeout is the guard instead.
+      requestTimeout: 0,
+      noDelay: true,
+    };
+    const handle = (request: IncomingMessage, response: ServerResponse): void =>
+      this.#handle(request, response, false);
+    if (tls) {
+      const asked = { requestCert: tls.clients !== 'none', rejectUnauthorized: tls.clients === 'required' };
+      this.#server = createTlsServer({ ...options, ...tls.context, ...asked }, handle);
+      if (tls.clients === 'optional') this.#server.on('secureConnection', refuseWrongCertificate);
+    } else {
+      this.#server = createServer(options, handle);
+    }
     this.#server.maxConnections = limits.maxConnections;
     this.#server.setTimeout(limits.idleTimeoutMs);
     this.#server.on('timeout', (socket: Socket) => this.#onIdle(socket));
@@ -76,6 +86,11 @@ export class HttpServer {
       this.#server.listen({ port, ...(host === undefined ? {} : { host }) }, resolve);
     });
     return this.#server.address() as AddressInfo;
+  }
+
+  /** Takes another certificate for the connections to come. */
+  replaceCertificate(tls: TlsSettings): void {
+    if ('setSecureContext' in this.#server) this.#server.setSecureContext(tls.context);
   }
 
   /** Takes no new connections, lets the running requests end for `graceMs`, then cuts what is left. */
@@ -120,6 +135,11 @@ export class HttpServer {
       socket.destroy();
     }
   }
+}
+
+/** A client may come without a certificate, not with one that nobody vouches for. */
+function refuseWrongCertificate(socket: TLSSocket): void {
+  if (!socket.authorized && socket.getPeerX509Certificate()) socket.destroy();
 }
 
 function refuseBusy(parts: DispatchParts, response: ServerResponse): void {

@@ -1,3 +1,4 @@
+import type { Auth } from '../auth/index.ts';
 import type { RecentlyUsed } from '../gc/index.ts';
 import type { MetadataStore } from '../metadata/index.ts';
 import type { RegistryStorage } from '../storage/index.ts';
@@ -13,6 +14,8 @@ export interface Services {
   readonly deleteEnabled: boolean;
   /** Whether and for how long (seconds) readers are sent to the storage itself, where it can sign addresses. */
   readonly redirect: { readonly disable: boolean; readonly expires: number };
+  /** The access control of the configuration. */
+  readonly auth: Auth;
 }
 
 /** Answers one exchange, or throws a RegistryError. */

@@ -1,4 +1,5 @@
 import type { Digest } from '../../oci/index.ts';
+import { subjectOf } from '../auth/index.ts';
 import { RegistryError } from '../errors.ts';
 import { checkDigest, checkRepositoryName, isRepositoryName } from '../names.ts';
 import { type DigestAlgorithm, parseContentRange, type UploadBody } from '../uploads/index.ts';
@@ -19,14 +20,20 @@ export const startUpload: Handler = async (exchange, services) => {
     const blob = await services.uploads.monolithic(name, checkDigest(digest), uploadBody(exchange));
     return sendCreated(exchange, blob.digest);
   }
-  const id = await services.uploads.start(name, readAlgorithm(query.get('digest-algorithm')));
+  const id = await services.uploads.start(
+    name,
+    ownerOf(exchange),
+    readAlgorithm(query.get('digest-algorithm')),
+  );
   exchange.send(202, progress(name, id, 0));
 };
 
 /** PATCH: appends a chunk. */
 export const appendUpload: Handler = async (exchange, { uploads }) => {
   const { name, reference: id } = exchange.route;
-  const offset = await withRange(name, id, () => uploads.append(name, id, uploadBody(exchange)));
+  const offset = await withRange(name, id, () =>
+    uploads.append(name, id, ownerOf(exchange), uploadBody(exchange)),
+  );
   exchange.send(202, progress(name, id, offset));
 };
 
@@ -34,20 +41,22 @@ export const appendUpload: Handler = async (exchange, { uploads }) => {
 export const finishUpload: Handler = async (exchange, { uploads }) => {
   const { name, reference: id } = exchange.route;
   const digest = checkDigest(exchange.query.get('digest'));
-  const blob = await withRange(name, id, () => uploads.finish(name, id, digest, uploadBody(exchange)));
+  const blob = await withRange(name, id, () =>
+    uploads.finish(name, id, ownerOf(exchange), digest, uploadBody(exchange)),
+  );
   sendCreated(exchange, blob.digest);
 };
 
 /** GET: how much has arrived. */
 export const uploadStatus: Handler = async (exchange, { uploads }) => {
   const { name, reference: id } = exchange.route;
-  exchange.send(204, progress(name, id, await uploads.offset(name, id)));
+  exchange.send(204, progress(name, id, await uploads.offset(name, id, ownerOf(exchange))));
 };
 
 /** DELETE: gives the upload up. */
 export const cancelUpload: Handler = async (exchange, { uploads }) => {
   const { name, reference: id } = exchange.route;
-  await uploads.cancel(name, id);
+  await uploads.cancel(name, id, ownerOf(exchange));
   exchange.send(204, ['Docker-Upload-UUID', id]);
 };
 
@@ -62,7 +71,12 @@ async function tryMount(exchange: Exchange, { metadata }: Services, digest: Dige
         ? [from]
         : [];
   for (const candidate of candidates) {
-    if (!isRepositoryName(candidate) || !(await mayPull(exchange, candidate))) continue;
+    // Refused is told apart from absent to nobody: the client uploads as if the blob were not there.
+    if (
+      !isRepositoryName(candidate) ||
+      !(await exchange.may({ type: 'repository', name: candidate }, 'pull'))
+    )
+      continue;
     if (!(await metadata.linkBlob(name, digest))) return false;
     sendCreated(exchange, digest);
     return true;
@@ -70,15 +84,9 @@ async function tryMount(exchange: Exchange, { metadata }: Services, digest: Dige
   return false;
 }
 
-async function mayPull(exchange: Exchange, repository: string): Promise<boolean> {
-  try {
-    await exchange.require({ type: 'repository', name: repository }, 'pull');
-    return true;
-  } catch (error) {
-    // Refused, and told apart from absent to nobody: the client uploads as if the blob were not there.
-    if (error instanceof RegistryError && (error.status === 401 || error.status === 403)) return false;
-    throw error;
-  }
+/** An upload belongs to who began it; in an open registry everyone is the same. */
+function ownerOf(exchange: Exchange): string {
+  return subjectOf(exchange.identity);
 }
 
 function readAlgorithm(text: string | null): DigestAlgorithm {

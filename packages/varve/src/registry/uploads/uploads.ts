@@ -10,6 +10,8 @@ import { type DigestAlgorithm, RunningHash } from './running-hash.ts';
 /** What an upload belongs to; kept with its bytes, so that it can be resumed after a restart or by another node. */
 interface UploadNote {
   readonly repository: string;
+  /** Who began it, as access control names it; nobody else can go on with it. */
+  readonly owner: string;
   readonly algorithm: DigestAlgorithm;
 }
 
@@ -47,24 +49,24 @@ export class Uploads {
   }
 
   /** Opens an upload. @returns its id */
-  async start(repository: string, algorithm: DigestAlgorithm = 'sha256'): Promise<string> {
+  async start(repository: string, owner: string, algorithm: DigestAlgorithm = 'sha256'): Promise<string> {
     const id = randomUUID();
-    const note: UploadNote = { repository, algorithm };
+    const note: UploadNote = { repository, owner, algorithm };
     this.#remember(id, note, await this.#storage.create(id, JSON.stringify(note)));
     return id;
   }
 
   /** Bytes received so far. @throws RegistryError `BLOB_UPLOAD_UNKNOWN` */
-  async offset(repository: string, id: string): Promise<number> {
-    return (await this.#find(repository, id)).session.offset;
+  async offset(repository: string, id: string, owner: string): Promise<number> {
+    return (await this.#find(repository, id, owner)).session.offset;
   }
 
   /**
    * Appends a chunk. @returns the bytes received so far, this chunk included
    * @throws RegistryError `BLOB_UPLOAD_UNKNOWN`, `RANGE_INVALID` (416) when the chunk does not begin there.
    */
-  async append(repository: string, id: string, body: UploadBody): Promise<number> {
-    const upload = await this.#find(repository, id);
+  async append(repository: string, id: string, owner: string, body: UploadBody): Promise<number> {
+    const upload = await this.#find(repository, id, owner);
     return await this.#inTurn(id, upload, body, async () => {
       await this.#receive(upload, body);
       return upload.session.offset;
@@ -78,10 +80,11 @@ export class Uploads {
   async finish(
     repository: string,
     id: string,
+    owner: string,
     digest: Digest,
     body: UploadBody = emptyBody,
   ): Promise<BlobRecord> {
-    const upload = await this.#find(repository, id);
+    const upload = await this.#find(repository, id, owner);
     return await this.#inTurn(id, upload, body, async () => {
       await this.#receive(upload, body);
       this.#live.delete(id);
@@ -90,8 +93,8 @@ export class Uploads {
   }
 
   /** Drops an upload. @throws RegistryError `BLOB_UPLOAD_UNKNOWN` */
-  async cancel(repository: string, id: string): Promise<void> {
-    const upload = await this.#find(repository, id);
+  async cancel(repository: string, id: string, owner: string): Promise<void> {
+    const upload = await this.#find(repository, id, owner);
     await this.#inTurn(id, upload, emptyBody, async () => {
       this.#live.delete(id);
       await upload.session.abort();
@@ -144,11 +147,12 @@ export class Uploads {
     return !(resumable || live || this.#storage.shared) || updatedAt < before;
   }
 
-  async #find(repository: string, id: string): Promise<LiveUpload> {
+  async #find(repository: string, id: string, owner: string): Promise<LiveUpload> {
     const live = this.#live.get(id) ?? (await this.#turns.run(id, () => this.#resume(id)));
-    // An upload of another repository is as unknown as none: the id is no way around access control. And one that was
+    // An upload of another repository, or of somebody else, is as unknown as none: the id is no way around access control. And one that was
     // dropped since the line above must not come back to life.
-    if (live?.note.repository !== repository || this.#live.get(id) !== live) {
+    const own = live?.note.repository === repository && live.note.owner === owner;
+    if (!own || this.#live.get(id) !== live) {
       throw new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { id: id.slice(0, 100) } });
     }
     this.#live.delete(id);
@@ -236,10 +240,11 @@ export class Uploads {
 function parseNote(text: string): UploadNote | undefined {
   try {
     const note = JSON.parse(text) as Partial<UploadNote>;
-    const { repository, algorithm } = note;
+    // One of an earlier version, which had no access control.
+    const { repository, owner = 'anonymous', algorithm } = note;
     if (typeof repository !== 'string' || (algorithm !== 'sha256' && algorithm !== 'sha512'))
       return undefined;
-    return { repository, algorithm };
+    return typeof owner === 'string' ? { repository, owner, algorithm } : undefined;
   } catch {
     // A note cut short by a power loss: the upload is as good as gone, and purged with the others.
     return undefined;
