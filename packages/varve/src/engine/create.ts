@@ -84,9 +84,7 @@ function checkSupported(core: EngineCore, host: HostConfig): void {
       `could not select device driver "${Driver}" with capabilities: ${JSON.stringify(Capabilities ?? [])}`,
     );
   }
-  for (const option of Object.keys(host.StorageOpt ?? {})) {
-    if (option !== 'size') throw refuse('UNKNOWN_STORAGE_OPT', `unknown storage option: ${option}`);
-  }
+  storageSize(core, host);
   for (const link of host.Links ?? []) linkedContainer(core, link);
   extraHosts(core, host.ExtraHosts ?? []);
   checkRequest({
@@ -96,6 +94,21 @@ function checkSupported(core: EngineCore, host: HostConfig): void {
     securityOpt: host.SecurityOpt ?? [],
     ulimits: ulimitsOf(host),
   });
+}
+
+/** Bytes that the container may write: what it asks for, else what the driver gives to each. */
+function storageSize({ driver }: EngineCore, { StorageOpt }: HostConfig): number | undefined {
+  let size = driver.defaultSize;
+  for (const [key, value] of Object.entries(StorageOpt ?? {})) {
+    if (key.toLowerCase() !== 'size') {
+      throw new VarveError('invalid', 'UNKNOWN_STORAGE_OPT', `unknown storage option: ${key}`, {
+        subject: key,
+        hint: 'a container knows one: size',
+      });
+    }
+    size = parseBytes(value);
+  }
+  return size;
 }
 
 /**
@@ -130,8 +143,8 @@ export async function createContainer(core: EngineCore, request: CreateRequest):
   const folder = containerFolder(core, id);
   try {
     const top = await core.images.unpack(image);
-    const size = host.StorageOpt?.['size'];
-    await core.driver.prepare(id, top, size === undefined ? {} : { size: parseBytes(size) });
+    const size = storageSize(core, host);
+    await core.driver.prepare(id, top, size === undefined ? {} : { size });
     core.containers.intendVolumes(id, newVolumes(core, wanted));
     const mounts = await resolveMounts(core, wanted, made);
     mkdirSync(folder, { recursive: true, mode: 0o710 });

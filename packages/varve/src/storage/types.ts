@@ -79,6 +79,8 @@ export interface StorageDriver {
   has(key: string): boolean;
   info(key: string): SnapshotInfo | undefined;
   list(): Iterable<SnapshotInfo>;
+  /** Bytes that a container may write when it asks for no size of its own (`--storage-opt overlay2.size=10G`). */
+  readonly defaultSize?: number | undefined;
   /** Makes an active snapshot on `parent`. @throws `conflict` when the key exists, `not-found` without the parent. */
   prepare(key: string, parent: ChainID | undefined, options?: { readonly size?: number }): Promise<void>;
   /** Mounts it (or counts one more user of the mount) and gives the root of the merged tree. */

@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isKind, KeyedLock, VarveError } from '../../../base/index.ts';
+import { isKind, KeyedLock, parseBytes, VarveError } from '../../../base/index.ts';
 import {
   type Change,
   type Compression,
@@ -49,6 +49,7 @@ import { SharedTars } from './shared-tars.ts';
 export class ErofsDriver extends TreeDriver {
   readonly name = 'erofs';
   readonly independentLayers = true;
+  readonly defaultSize: number | undefined;
   readonly #root: string;
   readonly #layers: LayerMounts;
   readonly #backing: Backing;
@@ -65,9 +66,12 @@ export class ErofsDriver extends TreeDriver {
    */
   constructor(root: string, options: readonly StorageOption[] = []) {
     super(join(root, 'erofs'));
-    const { 'erofs.backing': backing } = readStorageOptions('erofs', options, {
+    const read = readStorageOptions('erofs', options, {
       'erofs.backing': readBacking,
+      'erofs.size': parseBytes,
     });
+    const { 'erofs.backing': backing } = read;
+    this.defaultSize = read['erofs.size'] || undefined;
     this.#backing = backing ?? 'auto';
     this.#layers = new LayerMounts(this.#backing);
     this.#root = root;

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { parseBytes } from '../../../base/index.ts';
 import { applyLayer, type DiffSource } from '../../../layer/index.ts';
 import { bindMount, filesystemName, inFolder, mountFilesystem } from '../../../linux/index.ts';
 import type { ChainID } from '../../../oci/index.ts';
@@ -29,6 +30,7 @@ export class OverlayDriver extends TreeDriver {
   readonly name = 'overlay';
   /** A layer is unpacked over links to the one below. */
   readonly independentLayers = false;
+  readonly defaultSize: number | undefined;
   readonly #root: string;
 
   /**
@@ -37,7 +39,8 @@ export class OverlayDriver extends TreeDriver {
    */
   constructor(root: string, options: readonly StorageOption[] = []) {
     super(join(root, 'overlay'));
-    readStorageOptions('overlay', options, {});
+    const read = readStorageOptions('overlay', options, { 'overlay.size': parseBytes });
+    this.defaultSize = read['overlay.size'] || undefined;
     this.#root = root;
   }
 

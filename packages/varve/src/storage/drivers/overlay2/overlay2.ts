@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, unlinkSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseBytes } from '../../../base/index.ts';
 import { applyLayer, type DiffSource } from '../../../layer/index.ts';
 import { bindMount, filesystemName } from '../../../linux/index.ts';
 import type { ChainID } from '../../../oci/index.ts';
@@ -31,6 +32,7 @@ import { settleLayer } from './settle.ts';
 export class Overlay2Driver extends TreeDriver {
   readonly name = 'overlay2';
   readonly independentLayers = true;
+  readonly defaultSize: number | undefined;
   readonly #root: string;
   /** Ids of layers that {@link settleLayer} has seen since the start. */
   readonly #settled = new Set<string>();
@@ -41,7 +43,11 @@ export class Overlay2Driver extends TreeDriver {
    */
   constructor(root: string, options: readonly StorageOption[] = []) {
     super(join(root, 'overlay2'));
-    readStorageOptions('overlay2', options, { 'overlay2.override_kernel_check': parseBooleanOption });
+    const read = readStorageOptions('overlay2', options, {
+      'overlay2.override_kernel_check': parseBooleanOption,
+      'overlay2.size': parseBytes,
+    });
+    this.defaultSize = read['overlay2.size'] || undefined;
     this.#root = root;
   }
 

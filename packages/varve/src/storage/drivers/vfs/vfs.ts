@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { parseBytes } from '../../../base/index.ts';
 import { applyLayer, type DiffSource } from '../../../layer/index.ts';
 import { bindMount, FilesystemSync, filesystemName } from '../../../linux/index.ts';
 import type { ChainID } from '../../../oci/index.ts';
@@ -22,6 +23,7 @@ export class VfsDriver extends TreeDriver {
   readonly name = 'vfs';
   /** A layer is unpacked over a copy of the one below. */
   readonly independentLayers = false;
+  readonly defaultSize: number | undefined;
   readonly #root: string;
 
   /**
@@ -30,7 +32,8 @@ export class VfsDriver extends TreeDriver {
    */
   constructor(root: string, options: readonly StorageOption[] = []) {
     super(join(root, 'vfs'));
-    readStorageOptions('vfs', options, {});
+    const read = readStorageOptions('vfs', options, { size: parseBytes });
+    this.defaultSize = read.size || undefined;
     this.#root = root;
   }
 
