@@ -1,7 +1,7 @@
 import { defaultLimits, type LayerLimits } from '../limits.ts';
 import type { LayerSource } from '../types.ts';
 import { workerPool } from '../worker/pool.ts';
-import type { SettleRequest, StoredLayer, StoreTarget } from './store-sync.ts';
+import type { SettleRequest, StoredLayer, StoreTarget, TarToIndex } from './store-sync.ts';
 
 export interface StoreOptions {
   readonly signal?: AbortSignal;
@@ -34,4 +34,12 @@ export async function settleIndex(
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<boolean> {
   return await workerPool().run('settle', request, options.signal);
+}
+
+/** Writes the index of a tar that is stored and hashed already, as a new file, in a worker thread. Nothing is synced. */
+export async function indexTar(
+  request: TarToIndex,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<StoredLayer> {
+  return await workerPool().run('index', request, options.signal);
 }

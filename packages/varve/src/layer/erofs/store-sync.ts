@@ -30,6 +30,7 @@ export interface StoredLayer {
 }
 
 const inputBytes = 256 << 10;
+const nothingOpen: OpenQuestions = { whiteouts: [], folders: [] };
 
 /**
  * Stores a layer as its tar with an EROFS index, in one pass in this thread: read, inflate, hash, parse, write. Nothing of
@@ -72,7 +73,7 @@ export function storeLayerSync(
       inflater.close();
     }
     reader.finish();
-    const open = target.bottom ? { whiteouts: [], folders: [] } : openQuestions(tree);
+    const open = target.bottom ? nothingOpen : openQuestions(tree);
     const diffId = digester.digest();
     writeIndex({ root: tree.root, tar: target.tar, tarBytes: tarSize, uuid: uuidOf(diffId) }, target.index);
     return { diffId, tarSize, size: tree.size, entries: reader.entries, rootSet: tree.rootSet, open };
@@ -80,6 +81,22 @@ export function storeLayerSync(
     closeSync(fd);
     closeSync(tar);
   }
+}
+
+/** A layer's tar that is stored already, and has been hashed. */
+export interface TarToIndex extends StoreTarget {
+  readonly diffId: DiffID;
+}
+
+/** Writes the index of a tar that is stored already. */
+export function indexTarSync(
+  { tar, index, bottom, diffId }: TarToIndex,
+  checkCancelled: () => void,
+): StoredLayer {
+  const { tree, tarSize, entries } = readTree(tar, bottom, checkCancelled);
+  const open = bottom ? nothingOpen : openQuestions(tree);
+  writeIndex({ root: tree.root, tar, tarBytes: tarSize, uuid: uuidOf(diffId) }, index);
+  return { diffId, tarSize, size: tree.size, entries, rootSet: tree.rootSet, open };
 }
 
 /** A stored layer whose open questions are to be answered. */
@@ -98,13 +115,26 @@ export function settleIndexSync(request: SettleRequest, checkCancelled: () => vo
   const settlement = answer(request);
   if (settlement.idleWhiteouts.length + settlement.folders.length === 0) return false;
   const { tar, diffId, output } = request;
-  const tree = new LayerTree(false);
+  const { tree, tarSize } = readTree(tar, false, checkCancelled);
+  openQuestions(tree);
+  settleTree(tree, settlement);
+  writeIndex({ root: tree.root, tar, tarBytes: tarSize, uuid: uuidOf(diffId) }, output);
+  return true;
+}
+
+/** Reads a tar whose limits were kept when it was stored. */
+function readTree(
+  tar: string,
+  bottom: boolean,
+  checkCancelled: () => void,
+): { readonly tree: LayerTree; readonly tarSize: number; readonly entries: number } {
+  const tree = new LayerTree(bottom);
   const reader = new TarReader(tree, { maxEntries: Number.MAX_SAFE_INTEGER });
   const fd = openSync(tar, 'r');
-  let tarBytes = 0;
+  let tarSize = 0;
   try {
     const input = Buffer.allocUnsafeSlow(1 << 20);
-    for (let length = 1; length > 0; tarBytes += length) {
+    for (let length = 1; length > 0; tarSize += length) {
       checkCancelled();
       length = readSync(fd, input, 0, input.length, null);
       reader.feed(input.subarray(0, length));
@@ -113,10 +143,7 @@ export function settleIndexSync(request: SettleRequest, checkCancelled: () => vo
   } finally {
     closeSync(fd);
   }
-  openQuestions(tree);
-  settleTree(tree, settlement);
-  writeIndex({ root: tree.root, tar, tarBytes, uuid: uuidOf(diffId) }, output);
-  return true;
+  return { tree, tarSize, entries: reader.entries };
 }
 
 function answer({ questions, lowers }: SettleRequest): Settlement {

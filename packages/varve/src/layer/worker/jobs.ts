@@ -3,7 +3,7 @@ import { applyLayerSync } from '../apply/apply-sync.ts';
 import { recompressSync } from '../compress/recompress-sync.ts';
 import { changesSync } from '../diff/changes-sync.ts';
 import { writeLayerSync } from '../diff/write-sync.ts';
-import { settleIndexSync, storeLayerSync } from '../erofs/store-sync.ts';
+import { indexTarSync, settleIndexSync, storeLayerSync } from '../erofs/store-sync.ts';
 import { fastGzip } from './fast.ts';
 import type { JobName, JobRequest, Jobs } from './protocol.ts';
 
@@ -18,6 +18,7 @@ const runners: { readonly [J in JobName]: Runner<J> } = {
     recompressSync(source, output, compression, limits, fastGzip, checkCancelled),
   store: ({ source, target, limits }, checkCancelled) =>
     storeLayerSync(source, target, limits, fastGzip, checkCancelled),
+  index: (request, checkCancelled) => indexTarSync(request, checkCancelled),
   settle: (request, checkCancelled) => settleIndexSync(request, checkCancelled),
   changes: ({ source }, checkCancelled) => changesSync(source, checkCancelled),
 };

@@ -1,5 +1,5 @@
 import { type ErrorKind, VarveError } from '../../base/index.ts';
-import type { SettleRequest, StoredLayer, StoreTarget } from '../erofs/store-sync.ts';
+import type { SettleRequest, StoredLayer, StoreTarget, TarToIndex } from '../erofs/store-sync.ts';
 import type { LayerLimits } from '../limits.ts';
 import type {
   ApplyResult,
@@ -47,6 +47,7 @@ export interface Jobs {
     };
     readonly result: StoredLayer;
   };
+  readonly index: { readonly args: TarToIndex; readonly result: StoredLayer };
   readonly settle: {
     readonly args: SettleRequest;
     readonly result: boolean;

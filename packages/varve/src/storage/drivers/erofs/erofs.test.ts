@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -92,6 +92,34 @@ test('many stacks come and go at once, and nothing stays mounted', async () => {
     }),
   );
   assert.deepEqual(mountsBelow(rig.root), []);
+});
+
+test('a layer on different ones below has one archive, which goes with the last of them', async () => {
+  await using rig = new Rig(under);
+  const [left, right] = [
+    await rig.apply(undefined, [{ name: 'left' }]),
+    await rig.apply(undefined, [{ name: 'right' }]),
+  ];
+  const entries = [{ name: 'dir/new', content: 'n'.repeat(50_000) }, { name: '.wh.left' }];
+  const [first, second] = await Promise.all([rig.apply(left, entries), rig.apply(right, entries)]);
+  const archives = (): number[] =>
+    readdirSync(rig.folder)
+      .filter((name) => name.length === 64)
+      .map((name) => statSync(join(rig.folder, name, 'diff.tar')))
+      .filter(({ size }) => size > 50_000)
+      .map(({ ino }) => ino);
+  assert.equal(archives().length, 2);
+  assert.equal(new Set(archives()).size, 1);
+  const usages = [await rig.driver.usage(first), await rig.driver.usage(second)];
+  assert.equal(usages.filter(({ bytes }) => bytes > 50_000).length, 1, 'counted once');
+  assert.equal(usages[0]?.contentBytes, usages[1]?.contentBytes);
+  assert.deepEqual(await rig.within(first, (root) => readdirSync(root)), ['dir']);
+  assert.deepEqual((await rig.within(second, (root) => readdirSync(root))).sort(), ['dir', 'right']);
+  const owner = (usages[0]?.bytes ?? 0) > 50_000 ? first : second;
+  const other = owner === first ? second : first;
+  await rig.driver.remove(owner);
+  assert.ok((await rig.driver.usage(other)).bytes > 50_000);
+  assert.equal(await rig.within(other, (root) => readFileSync(join(root, 'dir/new'), 'utf8').length), 50_000);
 });
 
 /** Loop devices over files below a folder. */
