@@ -178,12 +178,12 @@ export class ConfiguredAccess implements AccessControl {
     throw new TokenError('the token is of another issuer');
   }
 
-  async #identifyOidc({ robot, expires: _, ...holder }: OidcIdentity): Promise<Identity> {
-    if (robot === undefined) return holder;
+  async #identifyOidc({ robot, kind, name, groups, via }: OidcIdentity): Promise<Identity> {
+    if (robot === undefined) return { kind, name, groups, via };
     const record = await this.#parts.robots?.find(robot);
     if (!record || hasExpired(record))
       throw new TokenError('the robot of this workload is missing or has expired');
-    return { kind: 'robot', name: robot, groups: holder.groups, via: 'oidc', grants: record.grants };
+    return { kind: 'robot', name: robot, groups, via: 'oidc', grants: record.grants };
   }
 
   #identifyConnection(request: AccessRequest): Identity {

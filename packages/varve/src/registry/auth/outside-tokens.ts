@@ -1,4 +1,4 @@
-import { createPublicKey, type JsonWebKey, type KeyObject, type X509Certificate } from 'node:crypto';
+import { createPublicKey, type KeyObject, type X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { ProtectedHeaderParameters } from 'jose';
 import type { Logger } from 'pino';
@@ -81,7 +81,7 @@ export class OutsideTokens {
     const { publicKey } = verifyChain(x5c, this.#roots);
     let embedded: KeyObject;
     try {
-      embedded = createPublicKey({ key: rest as JsonWebKey, format: 'jwk' });
+      embedded = createPublicKey({ key: rest, format: 'jwk' });
     } catch (error) {
       throw new TokenError('the key in the token is malformed', { cause: error });
     }

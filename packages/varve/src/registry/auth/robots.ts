@@ -37,7 +37,7 @@ export async function createRobot(
       throw invalid('a grant has 100 globs at most, of 255 characters');
     }
     const wrong = actions.find((action) => !['pull', 'push', 'delete', '*'].includes(action));
-    if (wrong !== undefined) throw invalid(`not an action: ${String(wrong).slice(0, 100)}`);
+    if (wrong !== undefined) throw invalid(`not an action: ${wrong.slice(0, 100)}`);
   }
   if (robot.expiresAt !== undefined && !(robot.expiresAt > Date.now()))
     throw invalid('it would have expired');
