@@ -1,3 +1,4 @@
+export { PostgresMetadata } from './postgres/postgres-metadata.ts';
 export { SqliteRobots } from './robots.ts';
 export { SqliteMetadata } from './sqlite-metadata.ts';
 export { overQuota } from './usage.ts';

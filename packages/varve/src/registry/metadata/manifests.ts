@@ -2,7 +2,7 @@ import type { Descriptor, Digest } from '../../oci/index.ts';
 import type { State } from '../../state/index.ts';
 import { RegistryError } from '../errors.ts';
 import type { Blobs } from './blobs.ts';
-import { digestOfRow, type Row } from './rows.ts';
+import { digestOfRow, referrerOfRow, type Row } from './rows.ts';
 import type { Deletion, ManifestRecord, NewManifest, Page, TagRecord, WriteRules } from './types.ts';
 
 const maxReportedBlobs = 100;
@@ -149,15 +149,7 @@ export class Manifests {
          ORDER BY digest LIMIT ?5`,
       )
       .all(repositoryId, subject, page.after ?? '', page.artifactType ?? null, page.limit);
-    return rows.map((row) => ({
-      mediaType: String(row['media_type']),
-      digest: digestOfRow(row),
-      size: Number(row['size']),
-      ...(row['artifact_type'] === null ? {} : { artifactType: String(row['artifact_type']) }),
-      ...(row['annotations'] === null
-        ? {}
-        : { annotations: JSON.parse(String(row['annotations'])) as Record<string, string> }),
-    }));
+    return rows.map(referrerOfRow);
   }
 
   #requireBlobs(repositoryId: number, manifest: NewManifest): number[] {
@@ -167,17 +159,10 @@ export class Manifests {
       const blob = this.#blobs.find(repositoryId, digest);
       if (!blob) missing.push(digest);
       else if (size !== undefined && size !== blob.size) {
-        throw new RegistryError('SIZE_INVALID', {
-          message: `the manifest says ${size} bytes of a blob of ${blob.size}`,
-          detail: { digest, size, stored: blob.size },
-        });
+        throw wrongSize(digest, size, blob.size);
       } else ids.push(blob.id);
     }
-    if (missing.length > 0) {
-      throw new RegistryError('MANIFEST_BLOB_UNKNOWN', {
-        details: missing.slice(0, maxReportedBlobs).map((digest) => ({ digest })),
-      });
-    }
+    if (missing.length > 0) throw missingBlobs(missing);
     for (const digest of manifest.optionalBlobs) ids.push(this.#blobs.idOrCreate(digest));
     return ids;
   }
@@ -231,6 +216,21 @@ export function tagIsImmutable(tag: string, digest?: Digest): RegistryError {
     status: 409,
     message: `tag ${tag} is immutable${where}: push another tag`,
     detail: { tag, ...(digest === undefined ? {} : { digest }) },
+  });
+}
+
+/** The refusal of a manifest whose blobs the repository lacks. */
+export function missingBlobs(digests: readonly Digest[]): RegistryError {
+  return new RegistryError('MANIFEST_BLOB_UNKNOWN', {
+    details: digests.slice(0, maxReportedBlobs).map((digest) => ({ digest })),
+  });
+}
+
+/** The refusal of a manifest that is wrong about a blob's size. */
+export function wrongSize(digest: Digest, size: number, stored: number): RegistryError {
+  return new RegistryError('SIZE_INVALID', {
+    message: `the manifest says ${size} bytes of a blob of ${stored}`,
+    detail: { digest, size, stored },
   });
 }
 

@@ -48,11 +48,11 @@ export class SqliteRobots implements RobotRecords {
 
   find(name: string): RobotRecord | undefined {
     const row = this.#state.prepare('SELECT * FROM registry_robots WHERE name = ?').get(name);
-    return row && readRow(row);
+    return row && readRobot(row);
   }
 
   list(): RobotRecord[] {
-    return this.#state.prepare('SELECT * FROM registry_robots ORDER BY name').all().map(readRow);
+    return this.#state.prepare('SELECT * FROM registry_robots ORDER BY name').all().map(readRobot);
   }
 
   remove(name: string): boolean {
@@ -63,7 +63,8 @@ export class SqliteRobots implements RobotRecords {
   }
 }
 
-function readRow(row: Readonly<Record<string, unknown>>): RobotRecord {
+/** The account of a row. */
+export function readRobot(row: Readonly<Record<string, unknown>>): RobotRecord {
   return {
     name: String(row['name']),
     secretHash: String(row['secret_hash']),

@@ -1,23 +1,10 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { type Digest, digestOf, mediaTypes } from '../../oci/index.ts';
+import { describe, test } from 'node:test';
+import { type Digest, digestOf } from '../../oci/index.ts';
 import { State } from '../../state/index.ts';
 import { GroupCommit } from './group-commit.ts';
-import { type NewManifest, SqliteMetadata } from './index.ts';
-
-function manifest(name: string, more: Partial<NewManifest> = {}): NewManifest {
-  const bytes = Buffer.from(name);
-  return {
-    digest: digestOf(bytes),
-    mediaType: mediaTypes.ociManifest,
-    size: bytes.length,
-    bytes,
-    blobs: [],
-    optionalBlobs: [],
-    children: [],
-    ...more,
-  };
-}
+import { SqliteMetadata } from './index.ts';
+import { testManifest as manifest, testMetadata } from './testing/suite.ts';
 
 async function count<T>(
   step: (cursor: readonly number[] | undefined) => Promise<{ found: T; next: readonly number[] | undefined }>,
@@ -176,4 +163,8 @@ test('answers every request from an index', async () => {
   }
   assert.ok(texts.size > 20);
   metadata.close();
+});
+
+describe('records in SQLite', () => {
+  testMetadata(() => Promise.resolve(new SqliteMetadata(':memory:')));
 });

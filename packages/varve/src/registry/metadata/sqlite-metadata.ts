@@ -1,4 +1,5 @@
 import type { Descriptor, Digest } from '../../oci/index.ts';
+import { KeyedLock } from '../../base/index.ts';
 import { State } from '../../state/index.ts';
 import { Blobs } from './blobs.ts';
 import { SqliteGarbage } from './garbage.ts';
@@ -34,6 +35,7 @@ export class SqliteMetadata implements MetadataStore {
   readonly #blobs: Blobs;
   readonly #manifests: Manifests;
   readonly #usage: Usage;
+  readonly #blobTurns = new KeyedLock();
 
   /** @param database its path, created when missing (`:memory:` for tests), or the open state, which is then closed with this. */
   constructor(database: string | State) {
@@ -48,6 +50,10 @@ export class SqliteMetadata implements MetadataStore {
     this.#usage = new Usage(this.#state);
     this.garbage = new SqliteGarbage(this.#state, this.#commits);
     this.scrubbing = new SqliteScrub(this.#state, this.#commits);
+  }
+
+  inBlobTurn<T>(digest: Digest, work: () => Promise<T>): Promise<T> {
+    return this.#blobTurns.run(digest, work);
   }
 
   hasRepository(repository: string): boolean {

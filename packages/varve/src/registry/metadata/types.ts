@@ -84,6 +84,16 @@ export interface Pull {
  * its effect is durable.
  */
 export interface MetadataStore {
+  /**
+   * Runs `work` while nobody else, on whatever node, does so for the same blob: it is not committed and deleted at once.
+   */
+  inBlobTurn<T>(digest: Digest, work: () => Promise<T>): Promise<T>;
+  /**
+   * Remembers that clients were told that blobs are here, where other nodes collect, too. Absent where there is one node,
+   * which knows.
+   */
+  touchBlobs?(digests: readonly Digest[]): Awaitable<void>;
+
   hasRepository(repository: string): Awaitable<boolean>;
   repositories(page: Page): Awaitable<string[]>;
 
