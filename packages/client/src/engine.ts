@@ -1,9 +1,10 @@
 import { type Cancellable, Containers } from './containers.ts';
+import { EngineError } from './errors.ts';
 import { Images } from './images.ts';
 import { Networks } from './networks.ts';
 import { jsonLines } from './streams.ts';
 import { read, Transport } from './transport.ts';
-import type { AuthConfig, DiskUsage, Event, Filters, Info, Version } from './types.ts';
+import type { AuthConfig, CheckProgress, DiskUsage, Event, Filters, Info, Version } from './types.ts';
 import { Volumes } from './volumes.ts';
 
 /** The newest API version this client speaks. */
@@ -83,10 +84,34 @@ export class Engine implements Disposable {
     return this.#transport.json({ method: 'GET', path: '/system/df', ...options });
   }
 
-  /** Varve's own: compares the engine's records with its files. */
-  check<T>(options: { readonly repair?: boolean } & Cancellable = {}): Promise<T> {
-    const { repair, ...call } = options;
-    return this.#transport.json({ method: 'POST', path: '/varve/system/check', query: { repair }, ...call });
+  /**
+   * Varve's own: compares the engine's records with its files.
+   * @param options.onProgress is told how far it is.
+   */
+  async check<T>(
+    options: {
+      readonly repair?: boolean;
+      readonly onProgress?: (progress: CheckProgress) => void;
+    } & Cancellable = {},
+  ): Promise<T> {
+    const { repair, onProgress, ...call } = options;
+    const path = '/varve/system/check';
+    if (!onProgress) return this.#transport.json({ method: 'POST', path, query: { repair }, ...call });
+    const message = await this.#transport.open({
+      method: 'POST',
+      path,
+      query: { repair, progress: true },
+      ...call,
+    });
+    for await (const line of jsonLines<{ progress?: CheckProgress; report?: T; error?: string }>(
+      message,
+      path,
+    )) {
+      if (line.progress) onProgress(line.progress);
+      if (line.error !== undefined) throw new EngineError(0, line.error, path);
+      if (line.report !== undefined) return line.report;
+    }
+    throw new EngineError(0, 'the engine ended the check without a report', path);
   }
 
   /** Checks credentials with a registry. */

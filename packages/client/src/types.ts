@@ -355,6 +355,14 @@ export interface DiskUsage {
   };
 }
 
+/** How far a check of the engine's stores is. */
+export interface CheckProgress {
+  readonly step: string;
+  readonly subject: string;
+  readonly done: number;
+  readonly total: number;
+}
+
 export interface PruneResult {
   readonly SpaceReclaimed?: number;
   readonly ContainersDeleted?: readonly string[] | null;

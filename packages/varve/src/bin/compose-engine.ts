@@ -8,7 +8,7 @@ import { Engine, type Logger } from '../engine/index.ts';
 import { LocalImageStore } from '../image/index.ts';
 import { NetworkManager } from '../network/index.ts';
 import { ConmonRuntime } from '../runtime/index.ts';
-import { State } from '../state/index.ts';
+import { keepBackup, openState } from '../state/index.ts';
 import {
   BtrfsDriver,
   chooseDriver,
@@ -63,8 +63,10 @@ export async function composeEngine(
     for (const close of closers.reverse()) await close();
   };
   try {
-    const state = new State(join(root, 'state.db'));
+    const records = join(root, 'state.db');
+    const { state, lost } = openState(records, join(root, 'quarantine'));
     closers.push(() => state.close());
+    if (lost) options.log('error', 'the records were lost', { ...lost });
     const content = openContentStore({ root, state, grace: 0 });
     const snapshots = join(root, 'snapshots');
     const drivers: StorageDriverKind[] = [
@@ -131,6 +133,7 @@ export async function composeEngine(
           images.addLayerRoots(() => builder.layerRoots());
           return builder;
         },
+        recordsLost: lost !== undefined,
         config: {
           version: options.version,
           hostName: hostname(),
@@ -149,6 +152,14 @@ export async function composeEngine(
       },
       lock,
     );
+    if (lost) {
+      const made = await images.rebuild();
+      options.log('warn', 'recorded images anew from their blobs', { images: made.length });
+    }
+    const copies = keepBackup(state, records, (error) =>
+      options.log('warn', 'no copy of the records was made', { error: String(error) }),
+    );
+    closers.push(async () => await copies[Symbol.asyncDispose]());
     closers.push(() => engine.close());
     return { engine, close: closeAll, [Symbol.asyncDispose]: closeAll };
   } catch (error) {

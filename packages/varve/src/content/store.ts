@@ -203,13 +203,18 @@ export class FileContentStore implements ContentStore {
    * @param options.repair sets damaged files aside and makes the records agree with the files, so that the next pull fetches what is missing.
    */
   async check(
-    options: { readonly signal?: AbortSignal; readonly repair?: boolean } = {},
+    options: {
+      readonly signal?: AbortSignal;
+      readonly repair?: boolean;
+      readonly onBlob?: (blob: BlobInfo) => void;
+    } = {},
   ): Promise<ContentReport> {
     const problems: ContentProblem[] = [];
     let blobs = 0;
     let bytes = 0;
     for (const { digest, size } of this.#records.all()) {
       blobs++;
+      options.onBlob?.({ digest, size });
       const problem = await this.#examine(digest, size, options.signal);
       if (problem === undefined) bytes += size;
       // It may have been collected while it was read.
@@ -228,6 +233,22 @@ export class FileContentStore implements ContentStore {
       recover(this.#layout, this.#records);
     }
     return { blobs, bytes, problems };
+  }
+
+  quarantine(digest: Digest, target: string): boolean {
+    const path = this.#layout.blob(digest);
+    const known = this.stat(digest) !== undefined;
+    this.#records.remove([digest]);
+    for (const file of [path, this.#layout.damagedBlob(digest)]) {
+      if (!statSync(file, { throwIfNoEntry: false })) continue;
+      renameSync(file, target);
+      return true;
+    }
+    return known;
+  }
+
+  reconcile(): void {
+    recover(this.#layout, this.#records);
   }
 
   async #examine(

@@ -64,7 +64,18 @@ export interface ContentStore {
    * Reads every blob and compares it with its name and record.
    * @param options.repair sets damaged files aside and makes the records agree with the files.
    */
-  check(options?: { readonly signal?: AbortSignal; readonly repair?: boolean }): Promise<ContentReport>;
+  check(options?: {
+    readonly signal?: AbortSignal;
+    readonly repair?: boolean;
+    readonly onBlob?: (blob: BlobInfo) => void;
+  }): Promise<ContentReport>;
+  /**
+   * Takes a blob out of use, and its file, if there is one, to a path of the same file system. False when there was neither
+   * record nor file.
+   */
+  quarantine(digest: Digest, target: string): boolean;
+  /** Records the files that have no record and are what their name says; removes the others. */
+  reconcile(): void;
   /**
    * Deletes blobs that no root in `roots` names, that no lease holds, and abandoned ingests: those that nobody has open
    * and nobody touched for `ingestAge` ms (the store's own by default). Temporary files get the store's own age in any

@@ -24,6 +24,17 @@ export type Durability =
   /** Survives the end of the engine; after a loss of power nothing runs any more, so a state that says so is moot. */
   | 'process';
 
+/** A record is whole when it is the row's own; undefined for a torn or garbled one. */
+function parseRecord(id: string, text: string): ContainerRecord | undefined {
+  try {
+    const record = JSON.parse(text) as ContainerRecord;
+    const whole = record.id === id && typeof record.state.status === 'string' && Array.isArray(record.mounts);
+    return whole && typeof record.hostConfig === 'object' ? record : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 function intentKey(id: string): string {
   return `making:${id}`;
 }
@@ -38,18 +49,37 @@ export class ContainerStore {
   readonly #byName = new Map<string, Container>();
   readonly #reserved = new Set<string>();
   readonly #locks = new KeyedLock();
+  readonly #unreadable = new Map<string, string>();
 
   constructor(state: State) {
     this.#state = state;
     state.migrate(schema);
-    for (const row of state.prepare('SELECT document FROM engine_containers').all()) {
-      this.#keep(new Container(JSON.parse(String(row['document'])) as ContainerRecord));
+    for (const row of state.prepare('SELECT id, name, document FROM engine_containers').all()) {
+      const record = parseRecord(String(row['id']), String(row['document']));
+      if (record) this.#keep(new Container(record));
+      else {
+        this.#unreadable.set(String(row['id']), String(row['document']));
+        this.#reserved.add(String(row['name']));
+      }
     }
   }
 
   /** Newest first. */
   list(): Container[] {
     return [...this.#byId.values()].sort((a, b) => (a.record.createdAt < b.record.createdAt ? 1 : -1));
+  }
+
+  /** Containers whose record cannot be read: their ids, and what is there instead. */
+  get unreadable(): ReadonlyMap<string, string> {
+    return this.#unreadable;
+  }
+
+  /** Drops a record that cannot be read. */
+  forget(id: string): void {
+    const row = this.#state.prepare('SELECT name FROM engine_containers WHERE id = ?').get(id);
+    this.#commit(() => this.#state.prepare('DELETE FROM engine_containers WHERE id = ?').run(id), 'power');
+    this.#reserved.delete(String(row?.['name']));
+    this.#unreadable.delete(id);
   }
 
   has(id: string): boolean {

@@ -15,7 +15,7 @@ import { createContainer } from './create.ts';
 import { EventBus } from './events.ts';
 import { checkExec, createExec, resizeExec, startExec, startExecDetached } from './exec.ts';
 import { ExecStore } from './exec-store.ts';
-import { checkStores } from './check.ts';
+import { checkStores } from './check/check-stores.ts';
 import { explainImagePath, explainImageSize, imageLayers } from './explain.ts';
 import { containerChanges, exportContainer } from './filesystem.ts';
 import {

@@ -1,5 +1,6 @@
 export type { CopyToOptions, PathStat } from './archive.ts';
 export type { Attachment, AttachOptions } from './attach.ts';
+export type { CheckProgress, Finding } from './check/finding.ts';
 export type { Container, WaitCondition, WaitResult } from './container.ts';
 export type { CreateResult } from './create.ts';
 export { Engine } from './engine.ts';

@@ -51,6 +51,8 @@ export interface EngineParts {
   readonly registries: RegistryClient;
   /** Gets the engine's step runner; undefined leaves `build` out. */
   readonly builder?: (runner: StepRunner) => Builder;
+  /** The records were lost and are a copy's or new: what they do not name may be somebody's, and is set aside instead of swept. */
+  readonly recordsLost?: boolean;
   readonly config: EngineConfig;
   readonly log: Logger;
 }

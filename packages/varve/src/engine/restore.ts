@@ -2,6 +2,7 @@ import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { VarveError } from '../base/index.ts';
 import { unmount } from '../linux/index.ts';
+import { setContainerAside } from './check/set-aside.ts';
 import type { Container } from './container.ts';
 import { detachedNetworks } from './container-network.ts';
 import { type EngineCore, publishContainer } from './core.ts';
@@ -129,18 +130,36 @@ async function sweep(core: EngineCore, runtimeIds: ReadonlySet<string>): Promise
     core.log('warn', 'removing a container without a record', { id });
     await core.runtime.delete(id).catch((error: unknown) => core.log('warn', String(error), { id }));
   }
+  const ours = (id: string): boolean => core.containers.has(id) || core.containers.unreadable.has(id);
   const snapshots = Array.from(core.driver.list());
+  const folder = join(core.root, 'containers');
+  if (core.recordsLost === true) await setUnknownAside(core, ours);
   for (const snapshot of snapshots) {
-    if (snapshot.kind !== 'active' || core.containers.has(snapshot.key)) continue;
+    if (snapshot.kind !== 'active' || ours(snapshot.key) || !core.driver.has(snapshot.key)) continue;
     core.log('info', 'removing a snapshot without a container', { key: snapshot.key });
     await core.driver.unmount(snapshot.key).catch(() => undefined);
     await core.driver.remove(snapshot.key).catch((error: unknown) => core.log('warn', String(error)));
   }
-  const folder = join(core.root, 'containers');
   for (const id of readdirSync(folder)) {
-    if (core.containers.has(id)) continue;
+    if (ours(id)) continue;
     unmount(join(folder, id, 'shm'), { detach: true });
     unmountSubpaths(core, id);
     rmSync(join(folder, id), { recursive: true, force: true });
+  }
+}
+
+/** Without their records nothing tells what containers were; their files are kept for whoever misses them. */
+async function setUnknownAside(core: EngineCore, ours: (id: string) => boolean): Promise<void> {
+  const ids = new Set(readdirSync(join(core.root, 'containers')));
+  for (const { key, kind } of core.driver.list()) if (kind === 'active') ids.add(key);
+  for (const id of ids) {
+    if (ours(id)) continue;
+    try {
+      const problem = 'the records were lost, and with them what it was';
+      const folder = await setContainerAside(core, { kind: 'container-folder-orphan', subject: id, problem });
+      core.log('warn', 'set a container aside whose record was lost', { id, folder });
+    } catch (error) {
+      core.log('error', 'could not set a container aside', { id, error: VarveError.from(error).message });
+    }
   }
 }

@@ -27,12 +27,7 @@ export async function createImage(
   const json = document(mediaTypes.ociConfig, image.config);
   const config = json.descriptor;
   const existing = records.image(config.digest);
-  const own = document(mediaTypes.ociManifest, {
-    schemaVersion: 2,
-    mediaType: mediaTypes.ociManifest,
-    config,
-    layers: layers.map((layer) => layer.blob),
-  } satisfies Manifest);
+  const own = ownManifest(config, layers);
   const manifest = existing?.manifest ?? own.descriptor;
   // Together, so that they wait for the disk once.
   await Promise.all([write(content, lease, json), ...(existing ? [] : [write(content, lease, own)])]);
@@ -43,6 +38,27 @@ export async function createImage(
     options,
   );
   return config.digest;
+}
+
+function ownManifest(config: Descriptor, layers: readonly StoredLayer[]): Document {
+  return document(mediaTypes.ociManifest, {
+    schemaVersion: 2,
+    mediaType: mediaTypes.ociManifest,
+    config,
+    layers: layers.map((layer) => layer.blob),
+  } satisfies Manifest);
+}
+
+/** Writes the manifest that {@link createImage} gave an image once more. False when the image's is another one. */
+export async function remakeManifest(
+  content: ContentStore,
+  image: { readonly configDescriptor: Descriptor; readonly manifest: Descriptor },
+  layers: readonly StoredLayer[],
+): Promise<boolean> {
+  const own = ownManifest(image.configDescriptor, layers);
+  if (own.descriptor.digest !== image.manifest.digest) return false;
+  await content.write(own.bytes);
+  return true;
 }
 
 /** Bytes of file content of all layers. */

@@ -1,4 +1,4 @@
-import type { Descriptor, DiffID, Digest } from '../oci/index.ts';
+import { type Descriptor, type DiffID, type Digest, isDigest } from '../oci/index.ts';
 import type { State } from '../state/index.ts';
 import { imageSchema } from './schema.ts';
 import type { StoredLayer } from './types.ts';
@@ -28,6 +28,25 @@ function imageRecord(row: Row): ImageRecord {
   };
 }
 
+/** undefined for a torn or garbled row. */
+function readRecord(row: Row): ImageRecord | undefined {
+  try {
+    const record = imageRecord(row);
+    return isDigest(record.config.digest) && isDigest(record.manifest.digest) ? record : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function readDescriptor(text: unknown): Descriptor | undefined {
+  try {
+    const blob = JSON.parse(String(text)) as Descriptor;
+    return isDigest(blob.digest) ? blob : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** The rows of the image room: what exists, under which names, made of which blobs. */
 export class ImageRecords {
   readonly #state: State;
@@ -47,12 +66,31 @@ export class ImageRecords {
   }
 
   images(): ImageRecord[] {
-    return this.#state.prepare('SELECT * FROM image_images ORDER BY stored_at DESC').all().map(imageRecord);
+    return this.#state
+      .prepare('SELECT * FROM image_images ORDER BY stored_at DESC')
+      .all()
+      .flatMap((row) => readRecord(row) ?? []);
   }
 
   image(id: Digest): ImageRecord | undefined {
     const row = this.#state.prepare('SELECT * FROM image_images WHERE id = ?').get(id);
-    return row === undefined ? undefined : imageRecord(row);
+    return row === undefined ? undefined : readRecord(row);
+  }
+
+  /** Ids of images whose record cannot be read. */
+  unreadable(): Digest[] {
+    return this.#state
+      .prepare('SELECT * FROM image_images')
+      .all()
+      .filter((row) => readRecord(row) === undefined)
+      .map((row) => row['id'] as Digest);
+  }
+
+  /** Writes down an image's documents anew; names, age and blobs stay. */
+  mend(id: Digest, config: Descriptor, manifest: Descriptor): void {
+    this.#state
+      .prepare('UPDATE image_images SET config = ?, manifest = ? WHERE id = ?')
+      .run(JSON.stringify(config), JSON.stringify(manifest), id);
   }
 
   /** Ids that start with the hex digits, at most two. */
@@ -159,10 +197,11 @@ export class ImageRecords {
 
   layer(diffId: DiffID): StoredLayer | undefined {
     const row = this.#state.prepare('SELECT * FROM image_layers WHERE diff_id = ?').get(diffId);
-    if (row === undefined) return undefined;
+    const blob = readDescriptor(row?.['blob']);
+    if (row === undefined || blob === undefined) return undefined;
     return {
       diffId,
-      blob: JSON.parse(row['blob'] as string) as Descriptor,
+      blob,
       size: Number(row['size']),
       tarSize: Number(row['tar_size']),
     };
@@ -172,7 +211,7 @@ export class ImageRecords {
     return this.#state
       .prepare('SELECT diff_id FROM image_layers')
       .all()
-      .map((row) => this.layer(row['diff_id'] as DiffID) as StoredLayer);
+      .flatMap((row) => this.layer(row['diff_id'] as DiffID) ?? []);
   }
 
   /** Keeps the blob that is recorded already, if any. Becomes durable with the record of an image that has the layer. */

@@ -23,7 +23,7 @@ import {
 import type { State } from '../state/index.ts';
 import type { StorageDriver } from '../storage/index.ts';
 import { type CollectOptions, collect } from './collect.ts';
-import { createImage, totalSize } from './create.ts';
+import { createImage, remakeManifest, totalSize } from './create.ts';
 import { historyItems, type KnownAncestor } from './history.ts';
 import { Hold } from './hold.ts';
 import { type ImportOptions, importImage } from './import.ts';
@@ -31,6 +31,7 @@ import { loadImages } from './load.ts';
 import { Pins } from './pins.ts';
 import { digestReference, pullImage } from './pull.ts';
 import { pushImage } from './push.ts';
+import { rebuildImages } from './rebuild.ts';
 import { ImageRecords } from './records.ts';
 import { type RemoveOptions, removeImage } from './remove.ts';
 import { type SavedImage, saveImages } from './save.ts';
@@ -147,6 +148,18 @@ export class LocalImageStore implements ImageStore {
 
   blobs(image: LocalImage): readonly Digest[] {
     return this.#records.blobsOf(image.id);
+  }
+
+  unreadable(): readonly Digest[] {
+    return this.#records.unreadable();
+  }
+
+  rebuild(options: { readonly signal?: AbortSignal } = {}): Promise<readonly Digest[]> {
+    return rebuildImages(this.#unpackContext(), options.signal);
+  }
+
+  remakeManifest(image: LocalImage): Promise<boolean> {
+    return remakeManifest(this.#content, image, this.layers(image));
   }
 
   layer(diffId: DiffID): StoredLayer | undefined {

@@ -156,6 +156,15 @@ export interface ImageStore {
   blobs(image: LocalImage): readonly Digest[];
   /** The record of a layer, whether or not an image has it. */
   layer(diffId: DiffID): StoredLayer | undefined;
+  /** Ids of images whose record cannot be read: they are not listed, and {@link ImageStore.rebuild} brings them back. */
+  unreadable(): readonly Digest[];
+  /**
+   * Records images anew whose manifest, config and layers are all among the blobs but that have no readable record, without
+   * names where these were lost too. @returns their ids.
+   */
+  rebuild(options?: { readonly signal?: AbortSignal }): Promise<readonly Digest[]>;
+  /** Writes the manifest of an image that was made here once more. False when it was another's. */
+  remakeManifest(image: LocalImage): Promise<boolean>;
   /** Makes sure the image's snapshots are unpacked and gives the top one; undefined for an image without layers. */
   unpack(image: LocalImage, options?: { readonly signal?: AbortSignal }): Promise<ChainID | undefined>;
   /** Records a layer blob that was written to a temporary path of the content store; the file is taken over. */

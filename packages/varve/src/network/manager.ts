@@ -264,6 +264,42 @@ export class NetworkManager {
     return said;
   }
 
+  /** What containers that do not run left on the host: endpoints, devices, namespaces. {@link NetworkManager.restore} clears them. */
+  leftovers(
+    running: Iterable<string>,
+  ): readonly { readonly kind: 'endpoint' | 'device' | 'namespace'; readonly name: string }[] {
+    const alive = new Set(running);
+    const dead = this.#records.endpoints().filter(({ containerId }) => !alive.has(containerId));
+    return [
+      ...dead.map(({ id }) => ({ kind: 'endpoint' as const, name: id })),
+      ...this.#orphanDevices().map((name) => ({ kind: 'device' as const, name })),
+      ...this.#namespaces
+        .list()
+        .filter((id) => !alive.has(id))
+        .map((name) => ({ kind: 'namespace' as const, name })),
+    ];
+  }
+
+  /** Clears one of the {@link NetworkManager.leftovers}. */
+  async clearLeftover({ kind, name }: { readonly kind: string; readonly name: string }): Promise<void> {
+    if (kind === 'device') await this.#links.delete(name);
+    if (kind === 'namespace') this.#namespaces.remove(name);
+    const endpoint = this.#records.endpoints().find(({ id }) => kind === 'endpoint' && id === name);
+    if (endpoint) await this.detachAll(endpoint.containerId);
+  }
+
+  #orphanDevices(): string[] {
+    const bridges = new Set(this.list().map(({ bridge }) => bridge));
+    const links = this.#links.list();
+    const ours = new Set(links.filter(({ name }) => bridges.has(name)).map(({ index }) => index));
+    const known = new Set(this.#records.endpoints().map(({ device }) => device));
+    return links
+      .filter(
+        ({ name, master }) => name.startsWith(this.#devicePrefix) && ours.has(master) && !known.has(name),
+      )
+      .map(({ name }) => name);
+  }
+
   /** Ends what lives in this process (ports, resolvers). Containers keep their networks; without any, the host is left as it was. */
   async shutdown(): Promise<void> {
     await Promise.all(this.#unplugging);
@@ -402,12 +438,7 @@ export class NetworkManager {
 
   async #removeOrphans(alive: ReadonlySet<string>): Promise<string[]> {
     const said: string[] = [];
-    const bridges = new Set(this.list().map(({ bridge }) => bridge));
-    const links = this.#links.list();
-    const ours = new Set(links.filter(({ name }) => bridges.has(name)).map(({ index }) => index));
-    const known = new Set(this.#records.endpoints().map(({ device }) => device));
-    for (const { name, master } of links) {
-      if (!name.startsWith(this.#devicePrefix) || !ours.has(master) || known.has(name)) continue;
+    for (const name of this.#orphanDevices()) {
       await this.#links.delete(name);
       said.push(`removed device ${name}`);
     }

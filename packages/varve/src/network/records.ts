@@ -31,6 +31,14 @@ export interface EndpointRecord extends Endpoint {
   readonly dns: readonly string[];
 }
 
+function isRecord(text: string): boolean {
+  try {
+    return typeof (JSON.parse(text) as { id?: unknown }).id === 'string';
+  } catch {
+    return false;
+  }
+}
+
 /** Networks and endpoints as durable rows. */
 export class NetworkRecords {
   readonly #state: State;
@@ -38,6 +46,27 @@ export class NetworkRecords {
   constructor(state: State) {
     this.#state = state;
     state.migrate(schema);
+    this.#dropUnreadable();
+  }
+
+  /** A network is what its record says: without that there is none. Containers on it find it gone, as one that was removed. */
+  #dropUnreadable(): void {
+    const unreadable = (table: string): string[] =>
+      this.#state
+        .prepare(`SELECT id, record FROM ${table}`)
+        .all()
+        .filter((row) => !isRecord(String(row['record'])))
+        .map((row) => String(row['id']));
+    const endpoints = unreadable('network_endpoints');
+    const networks = unreadable('network_networks');
+    if (endpoints.length + networks.length === 0) return;
+    this.#state.transaction(() => {
+      for (const id of endpoints) this.#state.prepare('DELETE FROM network_endpoints WHERE id = ?').run(id);
+      for (const id of networks) {
+        this.#state.prepare('DELETE FROM network_endpoints WHERE network_id = ?').run(id);
+        this.#state.prepare('DELETE FROM network_networks WHERE id = ?').run(id);
+      }
+    });
   }
 
   networks(): Network[] {

@@ -1,1 +1,3 @@
 export { type Schema, State } from './state.ts';
+export { backupOf, type LostState, openState } from './open-state.ts';
+export { keepBackup } from './keep-backup.ts';

@@ -1,7 +1,8 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { VarveError } from '../base/index.ts';
+import { backup, DatabaseSync, type StatementSync } from 'node:sqlite';
+import { syncFolder, VarveError } from '../base/index.ts';
 
 /**
  * A room's part of the database: statements that bring it from version n to n+1, oldest first. Never edit one that
@@ -87,6 +88,22 @@ export class State implements Disposable {
   /** Brings commits that were not durable to disk (sqlite.org/pragma.html#pragma_wal_checkpoint syncs the WAL first). */
   flush(): void {
     this.#database.exec('PRAGMA wal_checkpoint(PASSIVE)');
+  }
+
+  /** Rows changed since the opening: tells whether a copy is still the newest. */
+  get changes(): number {
+    return Number(this.prepare('SELECT total_changes() AS count').get()?.['count'] ?? 0);
+  }
+
+  /** Writes a copy, whole or not at all, while work goes on (sqlite.org/backup.html). */
+  async backup(path: string): Promise<void> {
+    const temporary = `${path}.new`;
+    rmSync(temporary, { force: true });
+    await backup(this.#database, temporary);
+    await using file = await open(temporary, 'r+');
+    await file.sync();
+    renameSync(temporary, path);
+    syncFolder(dirname(path));
   }
 
   #transact<T>(work: () => T): T {

@@ -120,6 +120,11 @@ export interface StorageDriver {
    * `aside`. False when nothing was done.
    */
   clear?(problem: SnapshotProblem, aside: string): Promise<boolean>;
+  /**
+   * Takes an active snapshot out of use with its files, which are moved to the path `target`. False when there is none.
+   * @throws VarveError `conflict` while it is in use.
+   */
+  setAside?(key: string, target: string): Promise<boolean>;
   /** After a crash: finishes or drops what was half done, unmounts what nobody uses. Says what it did. */
   recover(): Promise<readonly string[]>;
   close(): Promise<void>;

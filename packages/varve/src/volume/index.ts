@@ -1,2 +1,2 @@
-export { type VolumeSpec, VolumeStore } from './store.ts';
+export { type VolumeProblem, type VolumeSpec, VolumeStore } from './store.ts';
 export type * from './types.ts';

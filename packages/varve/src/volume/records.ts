@@ -22,6 +22,27 @@ export interface VolumeRecord {
   readonly anonymous: boolean;
 }
 
+function parseRecord(row: Readonly<Record<string, unknown>>): VolumeRecord | undefined {
+  try {
+    const record = JSON.parse(String(row['record'])) as VolumeRecord;
+    return record.name === row['name'] && typeof record.options === 'object' ? record : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A volume of which only the name is known. */
+function bare(name: string): VolumeRecord {
+  return {
+    name,
+    driver: 'local',
+    labels: {},
+    options: {},
+    createdAt: new Date(0).toISOString(),
+    anonymous: false,
+  };
+}
+
 /** Volumes and the containers that have them mounted, as durable rows. */
 export class VolumeRecords {
   readonly #state: State;
@@ -33,14 +54,30 @@ export class VolumeRecords {
 
   list(): VolumeRecord[] {
     return this.#state
-      .prepare('SELECT record FROM volume_volumes ORDER BY name')
+      .prepare('SELECT name, record FROM volume_volumes ORDER BY name')
       .all()
-      .map((row): VolumeRecord => JSON.parse(String(row['record'])));
+      .map((row) => parseRecord(row) ?? bare(String(row['name'])));
   }
 
   get(name: string): VolumeRecord | undefined {
-    const row = this.#state.prepare('SELECT record FROM volume_volumes WHERE name = ?').get(name);
-    return row === undefined ? undefined : JSON.parse(String(row['record']));
+    const row = this.#state.prepare('SELECT name, record FROM volume_volumes WHERE name = ?').get(name);
+    return row && (parseRecord(row) ?? bare(name));
+  }
+
+  /** Names of the volumes whose record cannot be read; they are kept, with nothing but their name known. */
+  unreadable(): string[] {
+    return this.#state
+      .prepare('SELECT name, record FROM volume_volumes')
+      .all()
+      .filter((row) => parseRecord(row) === undefined)
+      .map((row) => String(row['name']));
+  }
+
+  /** Writes down as much as is known of a volume whose record cannot be read. */
+  rewrite(name: string): void {
+    this.#state
+      .prepare('UPDATE volume_volumes SET record = ? WHERE name = ?')
+      .run(JSON.stringify(bare(name)), name);
   }
 
   add(record: VolumeRecord): void {

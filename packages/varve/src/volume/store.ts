@@ -25,6 +25,15 @@ export interface VolumeSpec {
   readonly labels?: Readonly<Record<string, string>>;
 }
 
+/**
+ * `record-unreadable`: labels and options are lost; `missing`: no folder; `unrecorded`: a folder without a record; `foreign`:
+ * a name that no volume can have.
+ */
+export interface VolumeProblem {
+  readonly kind: 'record-unreadable' | 'missing' | 'unrecorded' | 'foreign';
+  readonly name: string;
+}
+
 function checkName(name: string): void {
   if (name.length === 1) {
     throw new VarveError(
@@ -240,6 +249,33 @@ export class VolumeStore {
       if (entry.startsWith(removingPrefix)) await deleteInBackground(join(this.#root, entry));
     }
     return said;
+  }
+
+  /** Where records and folders differ; see {@link VolumeStore.mend}. */
+  check(): readonly VolumeProblem[] {
+    const known = new Set(this.#records.list().map(({ name }) => name));
+    const folders = readdirOr(this.#root).filter((name) => !name.startsWith(removingPrefix));
+    return [
+      ...this.#records.unreadable().map((name) => ({ kind: 'record-unreadable' as const, name })),
+      ...[...known]
+        .filter((name) => !folders.includes(name))
+        .map((name) => ({ kind: 'missing' as const, name })),
+      ...folders
+        .filter((name) => !known.has(name))
+        .map((name) => ({
+          kind: validName.test(name) ? ('unrecorded' as const) : ('foreign' as const),
+          name,
+        })),
+    ];
+  }
+
+  /** Takes up a folder without a record, makes a folder anew, writes a record anew. False for what is not a volume's. */
+  async mend({ kind, name }: VolumeProblem): Promise<boolean> {
+    if (kind === 'foreign') return false;
+    if (kind === 'unrecorded') await this.create({ name });
+    else if (kind === 'missing') mkdirSync(join(this.#root, name, '_data'), { recursive: true, mode: 0o755 });
+    else this.#records.rewrite(name);
+    return true;
   }
 
   #optionsOf(name: string, options: Readonly<Record<string, string>>): VolumeMount | undefined {

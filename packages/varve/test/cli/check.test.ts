@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type Bundle, bundle } from './bundle.ts';
@@ -52,27 +52,41 @@ test('varve doctor says where no engine is, and starts none', async () => {
     assert.equal(findings.find((finding) => finding.title === title)?.status, 'warn', title);
 });
 
-test('varve system check finds a damaged blob and sets it aside', async () => {
+test('varve system check finds a damaged blob, and --repair sets it aside and makes it anew', async () => {
   const whole = await pair.varve(['system', 'check']);
   assert.match(whole.stdout, /^\d+ blobs \(.*\), 1 images, 1 snapshots, 0 containers\nall as recorded\n$/);
   assert.equal(whole.code, 0);
-  const folder = join(pair.engine.folder, 'root/content/sha256');
-  const [smallest = ''] = readdirSync(folder).sort(
-    (a, b) => statSync(join(folder, a)).size - statSync(join(folder, b)).size,
+  const root = join(pair.engine.folder, 'root');
+  const folder = join(root, 'content/sha256');
+  const manifest = readdirSync(folder).find((name) =>
+    /"layers":/.test(readFileSync(join(folder, name), 'latin1')),
   );
-  writeFileSync(join(folder, smallest), 'damaged');
+  assert.ok(manifest);
+  writeFileSync(join(folder, manifest), 'damaged');
   const damaged = await pair.varve(['system', 'check', '--json']);
   assert.equal(damaged.code, 1);
-  const { problems } = JSON.parse(damaged.stdout) as { problems: { subject: string; part: string }[] };
+  const { problems } = JSON.parse(damaged.stdout) as { problems: { kind: string; subject: string }[] };
   assert.deepEqual(
-    problems.map(({ part, subject }) => `${part} ${subject}`),
-    [`blob sha256:${smallest}`],
+    problems.map(({ kind, subject }) => `${kind} ${subject}`),
+    [`blob-corrupt sha256:${manifest}`],
   );
-  assert.equal((await pair.varve(['system', 'check', '--repair'])).code, 1);
-  const after_ = await pair.varve(['system', 'check', '--json']);
-  const left = JSON.parse(after_.stdout) as { problems: { part: string }[] };
-  assert.ok(
-    left.problems.every(({ part }) => part !== 'blob'),
-    after_.stdout,
-  );
+  const repaired = await pair.varve(['system', 'check', '--repair']);
+  assert.match(repaired.stdout, /blob-corrupt .* was written again\s*\nall is repaired\n$/);
+  assert.equal(repaired.code, 0);
+  assert.equal((await pair.varve(['system', 'check'])).code, 0);
+  const [kept = ''] = readdirSync(join(root, 'quarantine'));
+  assert.equal(readFileSync(join(root, 'quarantine', kept, `sha256-${manifest}`), 'utf8'), 'damaged');
+});
+
+test('what cannot be repaired is said, with what to do', async () => {
+  const folder = join(pair.engine.folder, 'root/content/sha256');
+  const config = (await pair.ok('image', 'inspect', '-f', '{{.Id}}', 'busybox')).slice('sha256:'.length);
+  const bytes = readFileSync(join(folder, config));
+  writeFileSync(join(folder, config), 'damaged');
+  const { code, stdout } = await pair.varve(['system', 'check', '--repair']);
+  assert.equal(code, 1);
+  assert.match(stdout, /busybox:latest was made here and is in no registry/);
+  assert.match(stdout, /\d left:\n/);
+  assert.match(stdout, /pull or load the image again/);
+  writeFileSync(join(folder, config), bytes);
 });

@@ -230,6 +230,13 @@ export class SnapshotTree {
     return true;
   }
 
+  /** Moves a snapshot's folder out of the tree. */
+  moveOut(snapshot: Snapshot, target: string): void {
+    mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
+    renameSync(snapshot.path, target);
+    this.#forget(snapshot);
+  }
+
   /** Publishes `staging` under the key of `old`, whose folder is moved to `target` first. */
   async replace(old: Snapshot, staging: Staging, record: SnapshotRecord, target: string): Promise<Snapshot> {
     mkdirSync(dirname(target), { recursive: true, mode: 0o700 });

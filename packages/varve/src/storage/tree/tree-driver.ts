@@ -429,6 +429,18 @@ export abstract class TreeDriver implements StorageDriver {
     });
   }
 
+  async setAside(key: string, target: string): Promise<boolean> {
+    return await this.#locks.run(key, async () => {
+      const snapshot = this.tree.get(key);
+      if (snapshot?.kind !== 'active') return false;
+      this.#refuseUsed(key);
+      await this.#detach(key);
+      this.tree.moveOut(snapshot, target);
+      this.dropped(snapshot);
+      return true;
+    });
+  }
+
   async clear({ kind, subject }: SnapshotProblem, aside: string): Promise<boolean> {
     if (kind === 'record-unreadable') return this.tree.setAside(subject, aside);
     if (kind === 'leftover') {
