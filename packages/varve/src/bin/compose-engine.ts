@@ -12,6 +12,7 @@ import { keepBackup, openState } from '../state/index.ts';
 import {
   BtrfsDriver,
   chooseDriver,
+  DeviceMapperDriver,
   ErofsDriver,
   Overlay2Driver,
   OverlayDriver,
@@ -75,6 +76,7 @@ export async function composeEngine(
       { name: 'erofs', create: (options) => new ErofsDriver(snapshots, options) },
       { name: 'overlay', create: (options) => new OverlayDriver(snapshots, options) },
       { name: 'btrfs', create: (options) => new BtrfsDriver(snapshots, options) },
+      { name: 'devicemapper', create: (options) => new DeviceMapperDriver(snapshots, options) },
     ];
     const driver = await chooseDriver(drivers, snapshots, {
       requested: settings['storage-driver'],

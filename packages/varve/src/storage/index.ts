@@ -1,6 +1,7 @@
 export { type ChooseOptions, chooseDriver, type StorageDriverKind } from './choose-driver.ts';
 export { ErofsDriver } from './drivers/erofs/erofs.ts';
 export { BtrfsDriver } from './drivers/btrfs/btrfs.ts';
+export { DeviceMapperDriver } from './drivers/devicemapper/devicemapper.ts';
 export { OverlayDriver } from './drivers/overlay/overlay.ts';
 export { Overlay2Driver } from './drivers/overlay2/overlay2.ts';
 export { VfsDriver } from './drivers/vfs/vfs.ts';

@@ -23,6 +23,10 @@ export interface DriverUnderTest {
   readonly folder?: string;
   /** A disk of about 128 MiB that the driver can stand on; ext4 when absent. */
   readonly disk?: () => TestDisk;
+  /** Mebibytes that do not fit on that disk, or into what the driver makes of it; 160 when absent. */
+  readonly overfull?: number;
+  /** At how many moments of a job another process is killed; 6 when absent. Fewer where starting one takes seconds. */
+  readonly kills?: number;
 }
 
 /** A data root for one test, with a driver on it. */

@@ -13,7 +13,7 @@ import { asObject } from './listing.ts';
 import { type DriverUnderTest, Rig } from './rig.ts';
 import type { TestEntry } from './tar.ts';
 
-const kills = 6;
+const usualKills = 6;
 
 const many = (prefix: string): TestEntry[] =>
   Array.from({ length: 300 }, (_, i) => ({ name: `${prefix}-${i}`, content: prefix.repeat(i) }));
@@ -45,6 +45,7 @@ async function killAtMany(
   setUp: (round: string) => Promise<CrashJob>,
   check: (job: CrashJob) => Promise<void>,
 ): Promise<void> {
+  const kills = under.kills ?? usualKills;
   const duration = await run(under, rig, await setUp('measure'));
   await rig.reopen();
   for (let i = 0; i < kills; i++) {

@@ -153,9 +153,12 @@ export function testLifecycle(under: DriverUnderTest): void {
 
   test('a size limit it cannot keep is refused', { skip: under.keepsSizes === true }, async () => {
     await using rig = new Rig(under);
-    await assert.rejects(rig.driver.prepare('box', undefined, { size: 1 << 20 }), {
-      kind: 'not-implemented',
-    });
+    await assert.rejects(
+      rig.driver.prepare('box', undefined, { size: 1 << 20 }),
+      (error: { kind?: string }) =>
+        // A volume can be of any size but smaller than its parent's.
+        ['not-implemented', 'invalid'].includes(error.kind ?? ''),
+    );
     assert.ok(!rig.driver.has('box'));
   });
 

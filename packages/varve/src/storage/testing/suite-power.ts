@@ -61,7 +61,7 @@ export function testPowerCuts(under: DriverUnderTest): void {
     const before = asObject(await rig.list(base));
     // The archive lies elsewhere: only what is unpacked fills the disk.
     await using elsewhere = new Rig(under);
-    const big = elsewhere.layer(base, [{ name: 'big', content: 'x'.repeat(160 << 20) }]);
+    const big = elsewhere.layer(base, [{ name: 'big', content: 'x'.repeat((under.overfull ?? 160) << 20) }]);
     await assert.rejects(rig.driver.apply(big), { kind: 'exhausted' });
     await rig.driver.close();
     assert.deepEqual(rig.leftovers(), []);
