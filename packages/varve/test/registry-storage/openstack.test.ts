@@ -1,6 +1,7 @@
 import { after, before, describe } from 'node:test';
 import { type SwiftServer, startSwift, swiftMissing } from './judges/swift.ts';
 import { testS3 } from './s3-cases.ts';
+import { testSwift } from './swift-cases.ts';
 
 describe('OpenStack Swift', { skip: swiftMissing }, () => {
   let server: SwiftServer;
@@ -10,4 +11,9 @@ describe('OpenStack Swift', { skip: swiftMissing }, () => {
   after(() => server[Symbol.asyncDispose]());
 
   testS3('s3 on swift', () => ({ url: server.url, accessKey: server.user, secretKey: server.password }));
+  testSwift('swift', () => ({
+    authUrl: `${server.url}/auth/v1.0`,
+    user: server.user,
+    password: server.password,
+  }));
 });
