@@ -9,19 +9,10 @@ import { LocalImageStore } from '../image/index.ts';
 import { NetworkManager } from '../network/index.ts';
 import { ConmonRuntime } from '../runtime/index.ts';
 import { keepBackup, openState } from '../state/index.ts';
-import {
-  BtrfsDriver,
-  chooseDriver,
-  DeviceMapperDriver,
-  ErofsDriver,
-  Overlay2Driver,
-  OverlayDriver,
-  parseStorageOptions,
-  type StorageDriverKind,
-  VfsDriver,
-} from '../storage/index.ts';
+import { chooseDriver, parseStorageOptions } from '../storage/index.ts';
 import { VolumeStore } from '../volume/index.ts';
 import type { EngineSettings } from './engine-settings.ts';
+import { storageDriverKinds } from './storage-drivers.ts';
 
 /** An engine with everything under it. */
 export interface ComposedEngine extends AsyncDisposable {
@@ -70,15 +61,7 @@ export async function composeEngine(
     if (lost) options.log('error', 'the records were lost', { ...lost });
     const content = openContentStore({ root, state, grace: 0 });
     const snapshots = join(root, 'snapshots');
-    const drivers: StorageDriverKind[] = [
-      { name: 'overlay2', create: (options) => new Overlay2Driver(snapshots, options) },
-      { name: 'vfs', create: (options) => new VfsDriver(snapshots, options) },
-      { name: 'erofs', create: (options) => new ErofsDriver(snapshots, options) },
-      { name: 'overlay', create: (options) => new OverlayDriver(snapshots, options) },
-      { name: 'btrfs', create: (options) => new BtrfsDriver(snapshots, options) },
-      { name: 'devicemapper', create: (options) => new DeviceMapperDriver(snapshots, options) },
-    ];
-    const driver = await chooseDriver(drivers, snapshots, {
+    const driver = await chooseDriver(storageDriverKinds(snapshots), snapshots, {
       requested: settings['storage-driver'],
       options: parseStorageOptions(settings['storage-opts'] ?? []),
     });
