@@ -1,26 +1,13 @@
-import { readFileSync } from 'node:fs';
-import { VarveError } from '../base/index.ts';
 import type { Command } from '../cli/index.ts';
-
-function readConfig(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new VarveError(
-      'not-found',
-      'CONFIG_UNREADABLE',
-      `cannot read ${path}: ${(error as Error).message}`,
-      { subject: path, cause: error },
-    );
-  }
-}
+import { registryAccessCommands } from './registry-access.ts';
+import { readConfig } from './registry-config.ts';
 
 const serve: Command = {
   path: ['registry', 'serve'],
   group: 'registry',
   summary: 'Serve a registry; with no configuration on 127.0.0.1:5000',
   description:
-    'The configuration is the YAML of distribution; REGISTRY_… environment variables go before it, flags before both. SIGTERM lets running requests end.',
+    'The configuration is the YAML of distribution; REGISTRY_… environment variables go before it, flags before both. SIGTERM lets running requests end, SIGHUP reads who may do what and the certificates anew.',
   usage: '[OPTIONS] [CONFIG.YML]',
   arity: { min: 0, max: 1 },
   flags: [
@@ -56,10 +43,23 @@ const serve: Command = {
       { logger },
     );
     context.terminal.print(`registry listening on ${registry.url}`);
+    const reload = async (): Promise<void> => {
+      try {
+        const next = loadConfig(path === undefined ? '' : readConfig(path), context.environment);
+        for (const problem of next.warnings) logger.warn(formatProblem(problem));
+        await registry.reload(next.config);
+        logger.info('took the configuration anew');
+      } catch (error) {
+        logger.error({ err: error }, 'the configuration stays as it was');
+      }
+    };
+    const onHangUp = (): void => void reload();
+    process.on('SIGHUP', onHangUp);
     await new Promise<void>((resolve) => {
       context.signal.addEventListener('abort', () => resolve(), { once: true });
       process.once('SIGTERM', () => resolve());
     });
+    process.off('SIGHUP', onHangUp);
     await registry.close();
     return 0;
   },
@@ -89,4 +89,4 @@ const check: Command = {
   },
 };
 
-export const registryCommands: readonly Command[] = [serve, check];
+export const registryCommands: readonly Command[] = [serve, check, ...registryAccessCommands];

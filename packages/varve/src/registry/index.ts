@@ -1,3 +1,4 @@
+export { type Accounts, openAccounts } from './accounts.ts';
 export {
   type AccessControl,
   type AccessRequest,
