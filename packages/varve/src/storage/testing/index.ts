@@ -1,3 +1,4 @@
+export { childEnvironment } from './compile-cache.ts';
 export { asObject, type Listing, listTree } from './listing.ts';
 export { type DriverUnderTest, Rig } from './rig.ts';
 export { makeTar, type TestEntry } from './tar.ts';
