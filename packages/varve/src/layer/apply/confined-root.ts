@@ -123,6 +123,16 @@ export class ConfinedRoot implements Disposable {
     return Array.from(this.#made, (path) => path.slice(start)).sort();
   }
 
+  /** Whether an open folder was made without an entry of its own. */
+  isImplied(fd: number): boolean {
+    return this.#made.has(realPath(fd));
+  }
+
+  /** An open folder was made without an entry of its own. */
+  wasImplied(fd: number): void {
+    this.#made.add(realPath(fd));
+  }
+
   /** An open folder got an entry of its own after all. */
   wasGiven(fd: number): void {
     if (this.#made.size > 0) this.#made.delete(realPath(fd));

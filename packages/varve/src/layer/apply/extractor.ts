@@ -27,10 +27,11 @@ import { type BytePath, cleanPath, joinPath, pathBytes, splitPath } from '../nam
 import { isWhiteout, setOpaque } from '../overlay-marks.ts';
 import type { TarEntry, Xattr } from '../tar/entry.ts';
 import type { TarHandler } from '../tar/reader.ts';
-import { isMetadataPath, opaqueName, readLayerName, whiteoutPrefix } from '../whiteouts.ts';
+import { isMetadataPath, readLayerName, whiteoutPrefix } from '../whiteouts.ts';
 import { ConfinedRoot, clearFolder, removeTree } from './confined-root.ts';
 import { KeptTimes } from './kept-times.ts';
 import { applyToFd, applyToName, applyXattrs, defaultAcl, dropXattrs, type Ownership } from './metadata.ts';
+import { UnionMarks } from './union-marks.ts';
 
 export interface ExtractOptions {
   /**
@@ -64,13 +65,12 @@ export class Extractor implements TarHandler, Disposable {
   readonly #root: ConfinedRoot;
   readonly #options: ExtractOptions;
   readonly #overlay: boolean;
-  readonly #aufs: boolean;
+  /** In `overlay` and `aufs`. */
+  readonly #marks: UnionMarks | undefined;
   readonly #folders = new Map<BytePath, FolderEnd>();
   /** In `apply`: what this layer wrote, by real path; whiteouts do not touch it (OCI layer.md#whiteouts). */
   readonly #written: Set<string> | undefined;
   readonly #kept: KeptTimes | undefined;
-  /** In `overlay` and `aufs`: names this layer deletes below; a folder it has under such a name is opaque. */
-  readonly #hidden = new Set<BytePath>();
   #realParentOf: BytePath | undefined;
   #realParent = '';
   #stale = false;
@@ -85,7 +85,9 @@ export class Extractor implements TarHandler, Disposable {
     this.#root = new ConfinedRoot(root);
     this.#options = options;
     this.#overlay = options.whiteouts === 'overlay';
-    this.#aufs = options.whiteouts === 'aufs';
+    if (options.whiteouts === 'overlay' || options.whiteouts === 'aufs') {
+      this.#marks = new UnionMarks(this.#root, options.whiteouts);
+    }
     if (options.whiteouts === 'apply') {
       this.#written = new Set();
       this.#kept = new KeptTimes(this.#root);
@@ -133,7 +135,7 @@ export class Extractor implements TarHandler, Disposable {
       }
     }
     this.#kept?.note(parent);
-    const folder = this.#root.makeFolder(parent);
+    const folder = (this.#marks ?? this.#root).makeFolder(parent);
     this.#create(entry, folder, pathBytes(base), path);
     this.#written?.add(this.#realPath(parent, base));
   }
@@ -173,7 +175,7 @@ export class Extractor implements TarHandler, Disposable {
 
   /** Sets what had to wait for the end: times and default ACLs of folders, the deepest last entries first. */
   finish(): void {
-    if (this.#aufs) this.#settleWhiteouts();
+    this.#marks?.settle();
     this.#kept?.restore();
     for (const [path, { atime, mtime, acl }] of [...this.#folders].toReversed()) {
       const { parent, base } = splitPath(path);
@@ -323,7 +325,7 @@ export class Extractor implements TarHandler, Disposable {
         this.#stale = true;
         made = check(mkdirat(folder, base, 0o700), 'mkdirat', entry.name);
         // Its whiteout came before: the folder hides what was there, as opq would say.
-        if (this.#hidden.has(path)) setOpaque(folder, base);
+        if (this.#overlay && this.#marks?.isHidden(path)) setOpaque(folder, base);
       }
     } else if (made === -errno.ENAMETOOLONG) {
       throw layerError('TAR_BAD_NAME', 'name too long', entry.name);
@@ -371,7 +373,7 @@ export class Extractor implements TarHandler, Disposable {
       const source = statAt(from, pathBytes(name));
       if (typeof source === 'number' || (source.mode & fileType.mask) === fileType.directory) throw bad();
       if (this.#overlay && isWhiteout(source)) throw bad();
-      if (this.#aufs && name.startsWith(whiteoutPrefix)) throw bad();
+      if (this.#options.whiteouts === 'aufs' && name.startsWith(whiteoutPrefix)) throw bad();
       const existing = statAt(own, base);
       if (typeof existing !== 'number') {
         if (existing.inode === source.inode && existing.device === source.device) return;
@@ -385,72 +387,24 @@ export class Extractor implements TarHandler, Disposable {
     }
   }
 
-  /**
-   * Gives AUFS what OCI means where a layer deletes a name and has it too: AUFS would hide both, so that the whiteout goes,
-   * and a folder becomes opaque.
-   */
-  #settleWhiteouts(): void {
-    for (const path of this.#hidden) {
-      const { parent, base } = splitPath(path);
-      const folder = this.#root.folder(parent);
-      if (folder < 0) continue;
-      const own = statAt(folder, pathBytes(base));
-      if (typeof own === 'number') continue;
-      unlinkat(folder, pathBytes(whiteoutPrefix + base));
-      if ((own.mode & fileType.mask) === fileType.directory) this.#aufsMark(folder, `${base}/${opaqueName}`);
-    }
-  }
-
-  #aufsMark(folder: number, name: BytePath): void {
-    const made = openat(
-      folder,
-      pathBytes(name),
-      constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL,
-      0o444,
-    );
-    if (made === -errno.EEXIST) return;
-    if (made === -errno.ENAMETOOLONG) throw layerError('TAR_BAD_NAME', 'name too long', pathBytes(name));
-    close(check(made, 'create a whiteout', name));
-  }
-
   #whiteout(parent: BytePath, name: string): void {
+    if (this.#marks) {
+      this.#marks.whiteout(parent, name);
+      return;
+    }
     const base = pathBytes(name);
-    if (this.#aufs) {
-      this.#aufsMark(this.#root.makeFolder(parent), whiteoutPrefix + name);
-      this.#hidden.add(joinPath(parent, name));
-      return;
-    }
-    if (!this.#overlay) {
-      this.#kept?.note(parent);
-      const folder = this.#root.folder(parent);
-      // Nothing there to delete.
-      if (folder === -errno.ENOENT || folder === -errno.ENOTDIR || folder === -errno.ELOOP) return;
-      check(folder, 'openat2', parent);
-      removeTree(folder, base, this.#realPath(parent, name), (path) => this.#written?.has(path) === true);
-      this.#forget();
-      return;
-    }
-    const folder = this.#root.makeFolder(parent);
-    this.#hidden.add(joinPath(parent, name));
-    const made = mknodat(folder, base, fileType.characterDevice, 0n);
-    if (made !== -errno.EEXIST) {
-      check(made, 'mknodat', joinPath(parent, name));
-      return;
-    }
-    // This layer has the name itself: that hides a lower file, and a lower folder when it is opaque.
-    const existing = statAt(folder, base);
-    if (typeof existing !== 'number' && (existing.mode & fileType.mask) === fileType.directory) {
-      setOpaque(folder, base);
-    }
+    this.#kept?.note(parent);
+    const folder = this.#root.folder(parent);
+    // Nothing there to delete.
+    if (folder === -errno.ENOENT || folder === -errno.ENOTDIR || folder === -errno.ELOOP) return;
+    check(folder, 'openat2', parent);
+    removeTree(folder, base, this.#realPath(parent, name), (path) => this.#written?.has(path) === true);
+    this.#forget();
   }
 
   #opaque(parent: BytePath): void {
-    if (this.#overlay) {
-      setOpaque(this.#root.makeFolder(parent), Buffer.from('.'));
-      return;
-    }
-    if (this.#aufs) {
-      this.#aufsMark(this.#root.makeFolder(parent), opaqueName);
+    if (this.#marks) {
+      this.#marks.opaque(parent);
       return;
     }
     this.#kept?.note(parent);

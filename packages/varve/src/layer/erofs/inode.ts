@@ -33,6 +33,8 @@ export class Inode {
   hidden: Set<string> | undefined;
   /** Made for what is in it, without an entry of its own. */
   implied = false;
+  /** True for one made after a whiteout of its name, so that it is new whatever lies below. */
+  anew = false;
   content: StoredContent | undefined;
   target: Buffer | undefined;
   device: readonly [major: number, minor: number] = [0, 0];

@@ -1,3 +1,4 @@
+import type { TimeSpec } from '../../linux/index.ts';
 import { xattrName } from '../apply/metadata.ts';
 import { layerError, printable } from '../errors.ts';
 import { type BytePath, cleanPath, pathBytes, splitPath } from '../names.ts';
@@ -31,6 +32,8 @@ export class LayerTree implements TarHandler {
   /** The folder of the last entry: most stand beside the one before. */
   #lastPath: BytePath | undefined;
   #lastFolder = this.root;
+  /** Folders in which the layer deletes something. */
+  readonly #hiding = new Set<Inode>();
 
   /** @param bottom nothing lies below the layer: whiteouts hide nothing, and are left out. */
   constructor(bottom: boolean) {
@@ -61,7 +64,7 @@ export class LayerTree implements TarHandler {
       if (this.#bottom) return;
       const folder = this.#makeFolder(parent, entry);
       if (name.kind === 'opaque') setOpaque(folder);
-      else whiteOut(folder, name.name, entry);
+      else this.#whiteOut(folder, name.name, entry);
       return;
     }
     if (base.length > maxNameBytes) throw layerError('TAR_BAD_NAME', 'name too long', entry.name);
@@ -73,11 +76,38 @@ export class LayerTree implements TarHandler {
     else this.#place(folder, base, this.#inodeOf(entry));
   }
 
+  /**
+   * To be called when all is read. A folder that was made for whiteouts alone, in one that is deleted, is not there; one that
+   * was made anew after its deletion owes nothing to what was below.
+   */
+  finish(): void {
+    for (const folder of this.#hiding) {
+      for (const name of folder.hidden ?? []) {
+        const inode = folder.children?.get(name);
+        if (!inode?.children || !inode.implied) continue;
+        if (isOnlyMarks(inode)) folder.children?.set(name, whiteout(inode.mtime));
+        else if (inode.anew) inode.implied = false;
+      }
+    }
+    this.#lastPath = undefined;
+  }
+
   /** What is at a path, no link followed. */
   find(path: BytePath): Inode | undefined {
     let inode: Inode | undefined = this.root;
     for (const part of path === '' ? [] : path.split('/')) inode = inode?.children?.get(part);
     return inode;
+  }
+
+  #whiteOut(folder: Inode, name: string, entry: TarEntry): void {
+    if (name.length > maxNameBytes) throw layerError('TAR_BAD_NAME', 'name too long', entry.name);
+    folder.hidden ??= new Set();
+    folder.hidden.add(name);
+    this.#hiding.add(folder);
+    const existing = folder.children?.get(name);
+    // This layer has the name itself: that hides a lower file, and a lower folder when it is opaque.
+    if (existing?.children) setOpaque(existing);
+    if (!existing) folder.children?.set(name, whiteout(entry.mtime));
   }
 
   #rootEntry(entry: TarEntry): void {
@@ -157,11 +187,16 @@ export class LayerTree implements TarHandler {
   #step(folder: Inode, part: string, path: BytePath, entry: TarEntry): Inode {
     const next = folder.children?.get(part);
     if (next?.children) return next;
-    if (next) throw layerError('TAR_NOT_A_FOLDER', 'not a folder', pathBytes(path));
+    const isDeleted = next?.isWhiteout === true && folder.hidden?.has(part) === true;
+    if (next && !isDeleted) throw layerError('TAR_NOT_A_FOLDER', 'not a folder', pathBytes(path));
     if (part.length > maxNameBytes) throw layerError('TAR_BAD_NAME', 'name too long', pathBytes(path));
     const made = new Inode(types.directory | 0o755);
     made.implied = true;
     made.mtime = entry.mtime;
+    if (isDeleted) {
+      made.anew = true;
+      setOpaque(made);
+    }
     folder.children?.set(part, made);
     return made;
   }
@@ -186,8 +221,9 @@ export class LayerTree implements TarHandler {
         if (stack.length > 1) stack.pop();
         continue;
       }
-      const next = stack.at(-1)?.children?.get(part);
-      if (!next) return undefined;
+      const folder = stack.at(-1);
+      const next = folder?.children?.get(part);
+      if (!next || (next.isWhiteout && folder?.hidden?.has(part))) return undefined;
       if (next.target) {
         if (++links > maxLinks) return 'barred';
         const text = next.target.toString('latin1');
@@ -207,17 +243,17 @@ export function setOpaque(folder: Inode): void {
   folder.setXattr(overlayXattrs.opaque, Buffer.from('y'));
 }
 
-function whiteOut(folder: Inode, name: string, entry: TarEntry): void {
-  if (name.length > maxNameBytes) throw layerError('TAR_BAD_NAME', 'name too long', entry.name);
-  folder.hidden ??= new Set();
-  folder.hidden.add(name);
-  const existing = folder.children?.get(name);
-  // This layer has the name itself: that hides a lower file, and a lower folder when it is opaque.
-  if (existing?.children) setOpaque(existing);
-  if (existing) return;
+function whiteout(mtime: TimeSpec): Inode {
   const mark = new Inode(types.character);
-  mark.mtime = entry.mtime;
-  folder.children?.set(name, mark);
+  mark.mtime = mtime;
+  return mark;
+}
+
+/** True for a folder that holds nothing but whiteouts and folders like itself, without entries of their own. */
+function isOnlyMarks({ children }: Inode): boolean {
+  return [...(children?.values() ?? [])].every(
+    (inode) => inode.isWhiteout || (inode.children && inode.implied && isOnlyMarks(inode)),
+  );
 }
 
 const typeBits: Partial<Record<TarEntryType, number>> = {

@@ -73,6 +73,7 @@ export function storeLayerSync(
       inflater.close();
     }
     reader.finish();
+    tree.finish();
     const open = target.bottom ? nothingOpen : openQuestions(tree);
     const diffId = digester.digest();
     writeIndex({ root: tree.root, tar: target.tar, tarBytes: tarSize, uuid: uuidOf(diffId) }, target.index);
@@ -140,6 +141,7 @@ function readTree(
       reader.feed(input.subarray(0, length));
     }
     reader.finish();
+    tree.finish();
   } finally {
     closeSync(fd);
   }

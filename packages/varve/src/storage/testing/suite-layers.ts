@@ -60,6 +60,30 @@ const escapes: Readonly<Record<string, (canary: string) => readonly TestEntry[]>
   ],
 };
 
+/** Layers that delete the folder `b` and have names in it without an entry for it, and what is there then. */
+const deletedAndNamed: readonly (readonly [names: readonly string[], paths: readonly string[]])[] = [
+  [['.wh.b', 'b/.wh.x'], []],
+  [['b/.wh.x', '.wh.b'], []],
+  [['.wh.b', 'b/deep/.wh.x'], []],
+  [['.wh.b', 'b/.wh..wh..opq'], []],
+  [
+    ['.wh.b', 'b/new'],
+    ['/b folder 755', '/b/new file 644'],
+  ],
+  [
+    ['.wh.b', 'b/deep/new'],
+    ['/b folder 755', '/b/deep folder 755', '/b/deep/new file 644'],
+  ],
+  [
+    ['b/new', '.wh.b'],
+    ['/b folder 711', '/b/new file 644'],
+  ],
+  [
+    ['b/.wh.x', 'b/new', '.wh.b'],
+    ['/b folder 711', '/b/new file 644'],
+  ],
+];
+
 /** Applying layers: content, whiteouts, order, concurrency, and archives that are wrong or hostile. */
 export function testLayers(under: DriverUnderTest): void {
   test('a layer shows its entries with owners, modes, links, devices, attributes and times', async () => {
@@ -91,6 +115,25 @@ export function testLayers(under: DriverUnderTest): void {
     for (const key of [top, 'box'])
       assert.match((await rig.list(key)).get('/') ?? '', /^folder 711 3:4/, key);
   });
+
+  for (const [names, expected] of deletedAndNamed) {
+    test(`a layer of ${names.join(', ')} and no more shows ${expected.join(', ') || 'nothing'}`, async () => {
+      await using rig = new Rig(under);
+      const bottom = await rig.apply(undefined, [
+        { name: 'b/', type: '5', mode: 0o711 },
+        { name: 'b/x', content: 'x' },
+        { name: 'b/deep/x', content: 'x' },
+      ]);
+      const top = await rig.apply(
+        bottom,
+        names.map((name) => ({ name })),
+      );
+      const shown = [...(await rig.list(top))].map(
+        ([path, text]) => `${path} ${text.split(' ').slice(0, 2).join(' ')}`,
+      );
+      assert.deepEqual(shown, ['/ folder 755', ...expected]);
+    });
+  }
 
   test('whiteouts hide names, opaque folders hide all below, in any order of entries', async () => {
     await using rig = new Rig(under);

@@ -109,7 +109,7 @@ export abstract class TreeDriver implements StorageDriver {
   protected async measure(snapshot: Snapshot): Promise<Usage> {
     const usage = await measureInBackground(this.ownFolder(snapshot));
     return await this.withDiffSource(snapshot, async (source) =>
-      source.kind === 'overlay' ? usage : { ...usage, contentBytes: await diffBytes(source) },
+      source.kind === 'trees' ? { ...usage, contentBytes: await diffBytes(source) } : usage,
     );
   }
   /** True for a driver that keeps a writable layer to its size in {@link TreeDriver.fill} by means of its own. */
