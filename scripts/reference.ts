@@ -1,10 +1,11 @@
-/** Writes docs/reference from the tables of commands and of API routes; `scripts/reference.test.ts` checks that it is current. */
+/** Writes docs/reference from the tables of commands, API routes and the registry's configuration; `scripts/reference.test.ts` checks that it is current. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { routes } from '../packages/varve/src/api/index.ts';
 import { engineCommand } from '../packages/varve/src/bin/engine-command.ts';
 import { registryCommands } from '../packages/varve/src/bin/registry.ts';
 import { type Command, commands } from '../packages/varve/src/cli/index.ts';
+import { configJsonSchema, configKeys } from '../packages/varve/src/registry/index.ts';
 
 const folder = resolve(import.meta.dirname, '../docs/reference');
 const cell = (text: string): string => text.replaceAll('|', '\\|');
@@ -69,6 +70,22 @@ export function referencePages(): Readonly<Record<string, string>> {
       ),
       '',
     ].join('\n'),
+    'registry.md': [
+      '# Configuration of the registry',
+      '',
+      note,
+      '',
+      'The same as a JSON Schema, for editors: [registry.schema.json](registry.schema.json). `[]` stands for each item of a list.',
+      '',
+      '| key | default | |',
+      '|---|---|---|',
+      ...configKeys().map(
+        ({ path, fallback, description }) =>
+          `| \`${path}\` | ${fallback === undefined ? '' : `\`${cell(fallback)}\``} | ${cell(description)} |`,
+      ),
+      '',
+    ].join('\n'),
+    'registry.schema.json': `${JSON.stringify(configJsonSchema(), undefined, 2)}\n`,
   };
 }
 

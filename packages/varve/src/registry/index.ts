@@ -20,8 +20,11 @@ export {
 } from './auth/index.ts';
 export {
   type CheckedConfig,
+  type ConfigKey,
   type ConfigProblem,
   checkConfig,
+  configJsonSchema,
+  configKeys,
   formatProblem,
   loadConfig,
   type RegistryConfig,

@@ -160,7 +160,7 @@ export const authBlock = z
     htpasswd: htpasswd.optional(),
     token: token.optional(),
     tokenserver: tokenserver.optional(),
-    oidc: z.array(oidcIssuer).optional(),
+    oidc: z.array(oidcIssuer).optional().describe('OpenID Connect providers.'),
     certificate: certificate.optional(),
     robots: z
       .strictObject({ enabled: z.boolean().default(true).describe('Let robot accounts log in.') })

@@ -99,6 +99,16 @@ test('reads the auth block of a distribution configuration', () => {
   assert.equal(config?.auth?.htpasswd?.path, '/path/to/htpasswd');
 });
 
+test('warns of what is right and will not do what it looks like', () => {
+  const rules = '  rules:\n    - {who: [anonymous], repositories: ["**"], actions: [pull]}\n';
+  const warned = problems(`http: {addr: :5000}\nauth:\n  htpasswd: {path: /p}\n${rules}`);
+  assert.deepEqual(
+    warned.map((line) => line.split(': ', 2).join(': ')),
+    ['warning 3:3: auth.htpasswd', 'warning 4:3: auth.rules'],
+  );
+  assert.deepEqual(problems(`auth:\n  htpasswd: {path: /p}\n  tokenserver: {}\n${rules}`), []);
+});
+
 test('says where in a list a rule is wrong', () => {
   const text = `auth:
   rules:

@@ -1,5 +1,6 @@
 import { type Document, isMap, isNode, isPair, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import { VarveError } from '../../base/index.ts';
+import { adviceOn } from './advice.ts';
 import {
   configSchema,
   needlessKeys,
@@ -124,7 +125,9 @@ function validate(
   }
   if (unknown.length > 0) result = configSchema.safeParse(tree);
   for (const issue of result.error?.issues ?? []) report('error', toPath(issue.path), issue.message);
-  return failed ? undefined : result.data;
+  if (failed || !result.data) return undefined;
+  for (const { path, message } of adviceOn(result.data)) report('warning', path, message);
+  return result.data;
 }
 
 /** Sets the values of the environment in the tree; returns which variable gave which path. */
