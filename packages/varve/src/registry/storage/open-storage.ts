@@ -9,6 +9,7 @@ import type { RegistryStorage } from './types.ts';
  */
 export async function openStorage(config: RegistryConfig['storage'], root: string): Promise<RegistryStorage> {
   if (config.s3) return (await import('./s3/index.ts')).openS3Storage(config.s3);
+  if (config.azure) return (await import('./azure/index.ts')).openAzureStorage(config.azure);
   if (config.swift) return (await import('./swift/index.ts')).openSwiftStorage(config.swift);
   return await FilesystemStorage.open(root);
 }
