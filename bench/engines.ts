@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import { busyboxBase, debianBase } from '../scripts/base-images.ts';
 import { type Measurement, measure, median, must, untilIdle } from './harness.ts';
 import { inNamespace, type Peers, reenter, startPeers } from './peers.ts';
+import { writeResults } from './results.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const quick = process.argv.includes('--quick');
@@ -376,7 +377,7 @@ try {
     if (wanted('commit')) await commit(peers);
     const after = await idleMemory({ varve, 'docker + containerd': docker });
     const text = report({ ...fresh, ...after });
-    if (only.length === 0) writeFileSync(join(root, 'bench/RESULTS.md'), text);
+    if (only.length === 0) writeResults(text);
     console.log(text);
   } else console.log(report({}));
 } finally {
