@@ -1,12 +1,16 @@
 import { join, resolve } from 'node:path';
 import { type Logger, pino } from 'pino';
-import { KeyedLock, parseDuration, VarveError } from '../base/index.ts';
+import { parseDuration, VarveError } from '../base/index.ts';
 import { type AccessControl, type Auth, openAuth } from './auth/index.ts';
 import { configSchema, parseAddress, type RegistryConfig, type RegistryConfigInput } from './config/index.ts';
-import { type CollectOptions, type CollectReport, collectGarbage, RecentlyUsed } from './gc/index.ts';
+import { startControl } from './control/index.ts';
+import { type CollectOptions, type CollectReport, RecentlyUsed } from './gc/index.ts';
 import { HttpServer } from './http/server.ts';
 import { readTls } from './http/tls.ts';
-import { SqliteMetadata } from './metadata/index.ts';
+import { Maintenance } from './maintenance/index.ts';
+import { type MetadataStore, SqliteMetadata } from './metadata/index.ts';
+import { Quota } from './quota/index.ts';
+import { immutableTags, Pulls } from './retention/index.ts';
 import { lockRoot } from './storage/filesystem/index.ts';
 import { openStorage } from './storage/index.ts';
 import { Uploads } from './uploads/index.ts';
@@ -25,6 +29,8 @@ export interface Registry extends AsyncDisposable {
   readonly address: { readonly host: string; readonly port: number };
   /** `http://host:port`, of the loopback address when it listens on all. */
   readonly url: string;
+  /** What keeps it in order, by hand. */
+  readonly maintenance: Maintenance;
   /** Removes what nothing needs, while it serves. */
   collectGarbage(options?: CollectOptions): Promise<CollectReport>;
   /** Drops abandoned uploads; returns how many. Done at the start and at an interval, too. */
@@ -54,22 +60,31 @@ export async function startRegistry(
   resources.use(lockRoot(root));
   const storage = await openStorage(config.storage, root);
   resources.defer(() => storage.close());
-  const metadata = new SqliteMetadata(join(root, 'registry.db'));
-  resources.defer(() => metadata.close());
+  const { postgres } = config.metadata;
+  const metadata: MetadataStore = postgres
+    ? await openPostgres(postgres)
+    : new SqliteMetadata(join(root, 'registry.db'));
+  resources.defer(async () => metadata.close());
 
   const open = (from: RegistryConfig): Auth =>
     openAuth(from.auth, { robots: metadata.robots, keyFolder: join(root, 'token-keys'), logger });
   let auth = open(config);
   resources.defer(() => auth[Symbol.asyncDispose]());
 
-  const blobTurns = new KeyedLock();
-  const recentlyUsed = new RecentlyUsed();
-  const uploads = new Uploads(storage, metadata, blobTurns);
-  const purging = config.storage.maintenance.uploadpurging;
-  const purgeUploads = (signal?: AbortSignal): Promise<number> =>
-    uploads.purge(Date.now() - milliseconds(purging.age), signal);
-  const collect = (collectOptions?: CollectOptions): Promise<CollectReport> =>
-    collectGarbage({ storage, metadata, recentlyUsed, blobTurns }, collectOptions);
+  const recentlyUsed = new RecentlyUsed(metadata.touchBlobs !== undefined);
+  const pulls = new Pulls(metadata);
+  const quota = new Quota(config.quotas, metadata);
+  const uploads = new Uploads(storage, metadata, quota, { cluster: postgres !== undefined });
+  const maintenance = new Maintenance({
+    config,
+    storage,
+    metadata,
+    uploads,
+    recentlyUsed,
+    pulls,
+    quota,
+    logger,
+  });
   const server = new HttpServer(
     {
       services: {
@@ -77,6 +92,10 @@ export async function startRegistry(
         storage,
         uploads,
         recentlyUsed,
+        pulls,
+        quota,
+        maintenance,
+        immutableTags: (repository) => immutableTags(config.tags.immutable, repository),
         redirect: config.storage.redirect,
         deleteEnabled: config.storage.delete.enabled,
         get auth() {
@@ -107,24 +126,8 @@ export async function startRegistry(
   const url = urlOf(config.http.tls ? 'https' : 'http', bound.address, bound.port);
   logger.info({ url, root, storage: storage.name }, 'registry listening');
 
-  // In the background: a start does not wait for what a long life has left behind.
-  if (purging.enabled) {
-    const purge = repeatEvery(milliseconds(purging.interval), logger, async (signal) => {
-      const purged = await purgeUploads(signal);
-      if (purged > 0) logger.info({ purged }, 'dropped abandoned uploads');
-    });
-    purge.run();
-    resources.use(purge);
-  }
-  const collecting = config.storage.maintenance.collect;
-  if (collecting.enabled && !config.storage.maintenance.readonly.enabled) {
-    const collection = repeatEvery(milliseconds(collecting.interval), logger, async (signal) => {
-      const { untagged, grace } = collecting;
-      const { blobs, ...rest } = await collect({ graceMs: milliseconds(grace), untagged, signal });
-      logger.info({ ...rest, blobs: blobs.length }, 'collected garbage');
-    });
-    resources.use(collection);
-  }
+  resources.use(maintenance.start());
+  resources.use(await startControl(join(root, 'control.sock'), maintenance, logger));
 
   const reload = async (nextInput: RegistryConfigInput): Promise<void> => {
     const next = validConfig(nextInput);
@@ -144,8 +147,9 @@ export async function startRegistry(
   return {
     address: { host: bound.address, port: bound.port },
     url,
-    collectGarbage: collect,
-    purgeUploads: () => purgeUploads(),
+    maintenance,
+    collectGarbage: (collectOptions) => maintenance.collect(collectOptions),
+    purgeUploads: () => maintenance.purgeUploads(),
     reload,
     close,
     [Symbol.asyncDispose]: close,
@@ -157,6 +161,15 @@ function validConfig(input: RegistryConfigInput): RegistryConfig {
   if (result.success) return result.data;
   const message = result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('\n');
   throw new VarveError('invalid', 'CONFIG_INVALID', message);
+}
+
+/** Its client is loaded only where it is configured. */
+async function openPostgres(options: {
+  readonly url: string;
+  readonly connections: number;
+}): Promise<MetadataStore> {
+  const { PostgresMetadata } = await import('./metadata/postgres/postgres-metadata.ts');
+  return await PostgresMetadata.open(options.url, options);
 }
 
 function milliseconds(duration: string): number {
@@ -175,41 +188,4 @@ function commonHeaders(config: RegistryConfig): string[] {
 function urlOf(scheme: string, address: string, port: number): string {
   if (address === '::' || address === '0.0.0.0') return `${scheme}://127.0.0.1:${port}`;
   return address.includes(':') ? `${scheme}://[${address}]:${port}` : `${scheme}://${address}:${port}`;
-}
-
-// Less would be work all the time.
-const minIntervalMs = 100;
-// setInterval takes no more than 2^31 - 1 ms, and takes 1 ms instead.
-const maxTimerMs = 2 ** 31 - 1;
-
-/** Does `work` at an interval, one at a time, until disposed of: that stops the one that runs, and waits for it. */
-function repeatEvery(
-  intervalMs: number,
-  logger: Logger,
-  work: (signal: AbortSignal) => Promise<unknown>,
-): AsyncDisposable & { run(): void } {
-  const stop = new AbortController();
-  let running: Promise<void> | undefined;
-  const once = async (): Promise<void> => {
-    try {
-      await work(stop.signal);
-    } catch (error) {
-      if (!stop.signal.aborted) logger.error({ err: error }, 'maintenance failed');
-    } finally {
-      running = undefined;
-    }
-  };
-  const run = (): void => {
-    running ??= once();
-  };
-  const timer = setInterval(run, Math.min(Math.max(intervalMs, minIntervalMs), maxTimerMs));
-  timer.unref();
-  return {
-    run,
-    [Symbol.asyncDispose]: async () => {
-      clearInterval(timer);
-      stop.abort();
-      await running;
-    },
-  };
 }

@@ -1,6 +1,6 @@
 import { after, before, describe } from 'node:test';
 import { testMetadata } from '../../src/registry/metadata/testing/suite.ts';
-import { PostgresMetadata } from '../../src/registry/metadata/index.ts';
+import { PostgresMetadata } from '../../src/registry/metadata/postgres/postgres-metadata.ts';
 import { type PostgresServer, startPostgres } from './postgres-server.ts';
 
 describe('records in PostgreSQL', () => {

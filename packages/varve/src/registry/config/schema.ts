@@ -2,7 +2,10 @@ import { z } from 'zod';
 import { authBlock } from './auth-block.ts';
 import { httpBlock } from './http-block.ts';
 import { logBlock } from './log-block.ts';
+import { metadataBlock } from './metadata-block.ts';
+import { quotasBlock } from './quotas-block.ts';
 import { storageBlock } from './storage-block.ts';
+import { tagsBlock } from './tags-block.ts';
 
 /** The configuration of a registry: docker/distribution's keys where they mean the same, and the bounds of this server. */
 export const configSchema = z.strictObject({
@@ -11,6 +14,9 @@ export const configSchema = z.strictObject({
   storage: storageBlock,
   http: httpBlock,
   auth: authBlock,
+  metadata: metadataBlock,
+  quotas: quotasBlock,
+  tags: tagsBlock,
 });
 
 /** As written: everything is optional. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { backendKeys, storageBackends } from './storage-backends-block.ts';
-import { duration } from './values.ts';
+import { byteSize, duration } from './values.ts';
 
 /** The block `storage`. */
 export const storageBlock = z
@@ -35,6 +35,14 @@ export const storageBlock = z
             interval: duration('24h', 'Time between two collections.'),
             grace: duration('24h', 'What is younger, or was asked for since, stays.'),
             untagged: z.boolean().default(false).describe('Remove manifests that nothing leads to, too.'),
+            fullinterval: duration('168h', 'Time between two that look at everything stored.'),
+          })
+          .prefault({}),
+        scrub: z
+          .strictObject({
+            enabled: z.boolean().default(false).describe('Hash what is stored, and hide what is damaged.'),
+            interval: duration('168h', 'Time between two.'),
+            rate: byteSize.default('50MiB').describe('Bytes a second that it reads at most.'),
           })
           .prefault({}),
         readonly: z

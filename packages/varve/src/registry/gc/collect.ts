@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { type KeyedLock, throwIfAborted } from '../../base/index.ts';
+import { throwIfAborted } from '../../base/index.ts';
 import type { Digest } from '../../oci/index.ts';
 import type { MetadataStore, ReviewKind, SweepCursor, SweepStep } from '../metadata/index.ts';
 import type { RegistryStorage } from '../storage/index.ts';
@@ -10,8 +10,6 @@ export interface CollectorParts {
   readonly storage: RegistryStorage;
   readonly metadata: MetadataStore;
   readonly recentlyUsed: RecentlyUsed;
-  /** Shared with the uploads, by digest. */
-  readonly blobTurns: KeyedLock;
 }
 
 export interface CollectOptions {
@@ -88,7 +86,7 @@ export async function collectGarbage(
     metadata.garbage.review('blob', before, batch, () => false, cursor),
   )) {
     for (const { digest } of found) {
-      await parts.blobTurns.run(digest, async () => {
+      await metadata.inBlobTurn(digest, async () => {
         if (await metadata.garbage.forgetBlob(digest)) await drop(digest);
       });
     }
@@ -97,7 +95,7 @@ export async function collectGarbage(
     for await (const { digest, storedAt } of storage.list()) {
       throwIfAborted(signal);
       if (storedAt >= before || (await metadata.garbage.knowsBlob(digest))) continue;
-      await parts.blobTurns.run(digest, async () => {
+      await metadata.inBlobTurn(digest, async () => {
         if (!(await metadata.garbage.knowsBlob(digest))) await drop(digest);
       });
     }

@@ -1,5 +1,6 @@
 import { RegistryError } from '../errors.ts';
 import { maxManifestBytes, readManifest } from '../manifests/document.ts';
+import { tagIsImmutable } from '../metadata/index.ts';
 import { isTag, parseManifestReference } from '../names.ts';
 import { deletesAreDisabled } from './blobs.ts';
 import { matchesEtag } from './ranges.ts';
@@ -9,7 +10,7 @@ import type { Handler } from './services.ts';
 const maxTagsPerPush = 100;
 
 /** GET and HEAD by tag or digest. spec.md#pulling-manifests. */
-export const getManifest: Handler = async (exchange, { metadata }) => {
+export const getManifest: Handler = async (exchange, { metadata, pulls }) => {
   const { name, reference } = exchange.route;
   const target = parseManifestReference(reference);
   const record =
@@ -30,20 +31,24 @@ export const getManifest: Handler = async (exchange, { metadata }) => {
   ];
   if (matchesEtag(exchange.header('if-none-match'), etag)) return exchange.send(304, headers.slice(0, 6));
   if (exchange.request.method === 'HEAD') return exchange.send(200, headers);
+  pulls.add(name, target);
   const content = await metadata.manifestContent(name, record.digest);
   if (!content) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { name, reference } });
   exchange.send(200, headers, content);
 };
 
 /** PUT by tag or digest, with further tags as `tag` parameters. spec.md#pushing-manifests. */
-export const putManifest: Handler = async (exchange, { metadata }) => {
+export const putManifest: Handler = async (exchange, { metadata, quota, immutableTags }) => {
   const { name, reference } = exchange.route;
   const target = parseManifestReference(reference);
   const tags = 'tag' in target ? [target.tag] : readTags(exchange.query);
   const bytes = await exchange.readBody(maxManifestBytes, tooLarge);
   const expected = 'digest' in target ? target.digest : undefined;
   const manifest = readManifest(bytes, exchange.header('content-type'), expected);
-  await metadata.putManifest(name, manifest, tags);
+  await metadata.putManifest(name, manifest, tags, {
+    limits: quota.limitsOf(name),
+    immutable: immutableTags(name),
+  });
   exchange.send(201, [
     'Location',
     `/v2/${name}/manifests/${manifest.digest}`,
@@ -55,14 +60,23 @@ export const putManifest: Handler = async (exchange, { metadata }) => {
 };
 
 /** DELETE of a tag, or of a manifest with all its tags. spec.md#content-management. */
-export const deleteManifest: Handler = async (exchange, { metadata, deleteEnabled }) => {
+export const deleteManifest: Handler = async (exchange, { metadata, deleteEnabled, immutableTags }) => {
   if (!deleteEnabled) throw deletesAreDisabled();
   const { name, reference } = exchange.route;
   const target = parseManifestReference(reference);
+  const immutable = immutableTags(name);
+  if ('tag' in target && immutable?.(target.tag)) throw tagIsImmutable(target.tag);
   const deletion =
     'tag' in target
       ? await metadata.removeTag(name, target.tag)
-      : await metadata.removeManifest(name, target.digest);
+      : await metadata.removeManifest(name, target.digest, { immutable });
+  if (deletion === 'immutable') {
+    throw new RegistryError('DENIED', {
+      status: 409,
+      message: 'an immutable tag points at this manifest',
+      detail: { name, reference },
+    });
+  }
   if (deletion !== 'deleted') throw new RegistryError('MANIFEST_UNKNOWN', { detail: { name, reference } });
   exchange.send(202, []);
 };

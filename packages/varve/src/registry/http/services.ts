@@ -1,6 +1,9 @@
 import type { Auth } from '../auth/index.ts';
 import type { RecentlyUsed } from '../gc/index.ts';
+import type { Maintenance } from '../maintenance/index.ts';
 import type { MetadataStore } from '../metadata/index.ts';
+import type { Quota } from '../quota/index.ts';
+import type { Pulls } from '../retention/index.ts';
 import type { RegistryStorage } from '../storage/index.ts';
 import type { Uploads } from '../uploads/index.ts';
 import type { Exchange } from './exchange.ts';
@@ -11,6 +14,11 @@ export interface Services {
   readonly storage: RegistryStorage;
   readonly uploads: Uploads;
   readonly recentlyUsed: RecentlyUsed;
+  readonly pulls: Pulls;
+  readonly quota: Quota;
+  readonly maintenance: Maintenance;
+  /** The test for a repository's tags; undefined when none of them is immutable. */
+  readonly immutableTags: (repository: string) => ((tag: string) => boolean) | undefined;
   readonly deleteEnabled: boolean;
   /** Whether and for how long (seconds) readers are sent to the storage itself, where it can sign addresses. */
   readonly redirect: { readonly disable: boolean; readonly expires: number };

@@ -60,7 +60,7 @@ export const cancelUpload: Handler = async (exchange, { uploads }) => {
   exchange.send(204, ['Docker-Upload-UUID', id]);
 };
 
-async function tryMount(exchange: Exchange, { metadata }: Services, digest: Digest): Promise<boolean> {
+async function tryMount(exchange: Exchange, { metadata, quota }: Services, digest: Digest): Promise<boolean> {
   const { name } = exchange.route;
   const from = exchange.query.get('from');
   if (from !== null) checkRepositoryName(from);
@@ -77,7 +77,7 @@ async function tryMount(exchange: Exchange, { metadata }: Services, digest: Dige
       !(await exchange.may({ type: 'repository', name: candidate }, 'pull'))
     )
       continue;
-    if (!(await metadata.linkBlob(name, digest))) return false;
+    if (!(await metadata.linkBlob(name, digest, { limits: quota.limitsOf(name) }))) return false;
     sendCreated(exchange, digest);
     return true;
   }
@@ -99,10 +99,12 @@ function readAlgorithm(text: string | null): DigestAlgorithm {
 
 function uploadBody(exchange: Exchange): UploadBody {
   const { request } = exchange;
-  const range = parseContentRange(exchange.header('content-range'), exchange.header('content-length'));
+  const contentLength = exchange.header('content-length');
+  const range = parseContentRange(exchange.header('content-range'), contentLength);
   return {
     chunks: { [Symbol.asyncIterator]: () => exchange.body()[Symbol.asyncIterator]() },
     range,
+    length: contentLength === undefined ? undefined : Number(contentLength),
     stop: (reason) => void request.destroy(reason),
   };
 }

@@ -1,4 +1,3 @@
-export { PostgresMetadata } from './postgres/postgres-metadata.ts';
 export { SqliteRobots } from './robots.ts';
 export { SqliteMetadata } from './sqlite-metadata.ts';
 export { overQuota } from './usage.ts';

@@ -73,7 +73,7 @@ interface Pool {
 }
 
 /** What one upload has reserved. It is settled by recording the blob with {@link Reservation.limits} and released then. */
-export class Reservation {
+export class Reservation implements Disposable {
   readonly limits: readonly QuotaLimit[];
   readonly #pool: Pool;
   #bytes = 0;
@@ -116,6 +116,10 @@ export class Reservation {
   release(): void {
     this.#pool.give(this.limits, this.#bytes);
     this.#bytes = 0;
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
   }
 }
 

@@ -5,6 +5,8 @@ export interface UploadBody {
   readonly chunks: AsyncIterable<Uint8Array>;
   /** Inclusive both ends, from Content-Range. */
   readonly range?: { readonly start: number; readonly end: number } | undefined;
+  /** Bytes to come, where Content-Length says. */
+  readonly length?: number | undefined;
   /** Ends the reading, for a body that is taken over by a newer request. */
   readonly stop: (reason: RegistryError) => void;
 }

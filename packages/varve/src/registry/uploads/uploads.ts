@@ -3,6 +3,7 @@ import { KeyedLock, throwIfAborted } from '../../base/index.ts';
 import { type Digest, digestAlgorithm } from '../../oci/index.ts';
 import { RegistryError } from '../errors.ts';
 import type { BlobRecord, MetadataStore } from '../metadata/index.ts';
+import type { Quota, Reservation } from '../quota/index.ts';
 import type { RegistryStorage, WriteSession } from '../storage/index.ts';
 import { exactly, type UploadBody } from './body.ts';
 import { type DigestAlgorithm, RunningHash } from './running-hash.ts';
@@ -19,6 +20,7 @@ interface LiveUpload {
   readonly note: UploadNote;
   readonly session: WriteSession;
   readonly hash: RunningHash;
+  readonly reservation: Reservation;
   /** The request that is writing now. */
   writer: UploadBody | undefined;
 }
@@ -39,17 +41,27 @@ export class Uploads {
   /** Ids of the uploads of one request. */
   readonly #receiving = new Set<string>();
   readonly #turns = new KeyedLock();
-  readonly #blobTurns: KeyedLock;
+  readonly #quota: Quota;
+  readonly #cluster: boolean;
 
-  /** @param blobTurns shared with the collector: a blob is not committed and deleted at once. */
-  constructor(storage: RegistryStorage, metadata: MetadataStore, blobTurns: KeyedLock) {
+  /** @param options.cluster whether the next request of an upload may go to another server. */
+  constructor(
+    storage: RegistryStorage,
+    metadata: MetadataStore,
+    quota: Quota,
+    options: { readonly cluster?: boolean } = {},
+  ) {
     this.#storage = storage;
     this.#metadata = metadata;
-    this.#blobTurns = blobTurns;
+    this.#quota = quota;
+    this.#cluster = options.cluster ?? false;
   }
 
-  /** Opens an upload. @returns its id */
+  /** Opens an upload. @returns its id @throws RegistryError `DENIED` where a quota has nothing left */
   async start(repository: string, owner: string, algorithm: DigestAlgorithm = 'sha256'): Promise<string> {
+    const room = this.#quota.reservation(repository);
+    await room.atLeast(1);
+    room.release();
     const id = randomUUID();
     const note: UploadNote = { repository, owner, algorithm };
     this.#remember(id, note, await this.#storage.create(id, JSON.stringify(note)));
@@ -88,7 +100,7 @@ export class Uploads {
     return await this.#inTurn(id, upload, body, async () => {
       await this.#receive(upload, body);
       this.#live.delete(id);
-      return await this.#commit(repository, upload.session, upload.hash, digest);
+      return await this.#commit(repository, upload, digest);
     });
   }
 
@@ -96,7 +108,7 @@ export class Uploads {
   async cancel(repository: string, id: string, owner: string): Promise<void> {
     const upload = await this.#find(repository, id, owner);
     await this.#inTurn(id, upload, emptyBody, async () => {
-      this.#live.delete(id);
+      this.#forget(id);
       await upload.session.abort();
     });
   }
@@ -106,15 +118,20 @@ export class Uploads {
     const id = randomUUID();
     this.#receiving.add(id);
     try {
+      using reservation = this.#quota.reservation(repository);
+      // What is here already costs nothing.
+      const known = await this.#metadata.blob(repository, digest);
+      if (!known) await reservation.atLeast(body.length ?? 1);
       const session = await this.#storage.create(id);
       const hash = new RunningHash(digestAlgorithm(digest));
       try {
-        await session.append(hash.through(body.chunks));
+        const chunks = hash.through(body.chunks);
+        await session.append(known ? chunks : reservation.through(chunks, 0));
       } catch (error) {
         await session.abort();
         throw error;
       }
-      return await this.#commit(repository, session, hash, digest);
+      return await this.#commit(repository, { session, hash, reservation }, digest);
     } finally {
       this.#receiving.delete(id);
     }
@@ -132,7 +149,7 @@ export class Uploads {
       // In its turn: a request that resumes it meanwhile comes before, and is seen, or after, and finds nothing.
       await this.#turns.run(id, async () => {
         if (!this.#isAbandoned(id, resumable, updatedAt, before)) return;
-        this.#live.delete(id);
+        this.#forget(id);
         await this.#storage.abandon(id);
         purged++;
       });
@@ -148,9 +165,10 @@ export class Uploads {
   }
 
   async #find(repository: string, id: string, owner: string): Promise<LiveUpload> {
-    const live = this.#live.get(id) ?? (await this.#turns.run(id, () => this.#resume(id)));
-    // An upload of another repository, or of somebody else, is as unknown as none: the id is no way around access control. And one that was
-    // dropped since the line above must not come back to life.
+    const known = this.#cluster ? undefined : this.#live.get(id);
+    const live = known ?? (await this.#turns.run(id, () => this.#resume(id)));
+    // An upload of another repository, or of somebody else, is as unknown as none: the id is no way around access control.
+    // And one that was dropped since the line above must not come back to life.
     const own = live?.note.repository === repository && live.note.owner === owner;
     if (!own || this.#live.get(id) !== live) {
       throw new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { id: id.slice(0, 100) } });
@@ -162,23 +180,40 @@ export class Uploads {
 
   async #resume(id: string): Promise<LiveUpload | undefined> {
     const live = this.#live.get(id);
-    if (live) return live;
+    if (live && (!this.#cluster || live.writer)) return live;
     const session = await this.#storage.resume(id);
     const note = session && parseNote(session.note);
-    return session && note && this.#remember(id, note, session);
+    if (!session || !note) {
+      // Finished or given up at another server.
+      this.#forget(id);
+      return undefined;
+    }
+    return this.#remember(id, note, session, live);
   }
 
-  #remember(id: string, note: UploadNote, session: WriteSession): LiveUpload {
+  #remember(id: string, note: UploadNote, session: WriteSession, known?: LiveUpload): LiveUpload {
     if (this.#live.size >= maxLiveUploads) {
       for (const [oldest, { writer }] of this.#live) {
         if (writer) continue;
-        this.#live.delete(oldest);
+        this.#forget(oldest);
         break;
       }
     }
-    const upload = { note, session, hash: new RunningHash(note.algorithm), writer: undefined };
+    const upload = {
+      note,
+      session,
+      // Bytes are only ever added, so a hash that has seen as many as there are has seen these.
+      hash: known?.hash ?? new RunningHash(note.algorithm),
+      reservation: known?.reservation ?? this.#quota.reservation(note.repository),
+      writer: undefined,
+    };
     this.#live.set(id, upload);
     return upload;
+  }
+
+  #forget(id: string): void {
+    this.#live.get(id)?.reservation.release();
+    this.#live.delete(id);
   }
 
   /**
@@ -200,7 +235,7 @@ export class Uploads {
   }
 
   async #receive(upload: LiveUpload, body: UploadBody): Promise<void> {
-    const { session, hash } = upload;
+    const { session, hash, reservation } = upload;
     if (body.range && body.range.start !== session.offset) {
       throw new RegistryError('RANGE_INVALID', {
         detail: { start: body.range.start, expected: session.offset },
@@ -209,14 +244,15 @@ export class Uploads {
     }
     await hash.catchUp(session);
     const length = body.range && body.range.end - body.range.start + 1;
+    const start = session.offset;
+    await reservation.atLeast(start + (length ?? body.length ?? 0));
     const chunks = length === undefined ? body.chunks : exactly(body.chunks, length);
-    await session.append(hash.through(chunks));
+    await session.append(reservation.through(hash.through(chunks), start));
   }
 
   async #commit(
     repository: string,
-    session: WriteSession,
-    hash: RunningHash,
+    { session, hash, reservation }: Pick<LiveUpload, 'session' | 'hash' | 'reservation'>,
     digest: Digest,
   ): Promise<BlobRecord> {
     const size = session.offset;
@@ -224,14 +260,16 @@ export class Uploads {
       if (!(await hash.matches(session, digest))) {
         throw new RegistryError('DIGEST_INVALID', { detail: { digest, size } });
       }
-      await this.#blobTurns.run(digest, async () => {
+      await this.#metadata.inBlobTurn(digest, async () => {
         await session.commit(digest);
-        await this.#metadata.addBlob(repository, { digest, size });
+        await this.#metadata.addBlob(repository, { digest, size }, { limits: reservation.limits });
       });
     } catch (error) {
       // After a failed fsync the pages may be lost and marked clean: these bytes are not tried again (fsync(2)).
       await session.abort().catch(() => undefined);
       throw error;
+    } finally {
+      reservation.release();
     }
     return { digest, size };
   }

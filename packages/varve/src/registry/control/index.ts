@@ -1,0 +1,2 @@
+export { callControl } from './client.ts';
+export { startControl } from './server.ts';

@@ -1,0 +1,1 @@
+export { Maintenance, type UsageReport } from './maintenance.ts';

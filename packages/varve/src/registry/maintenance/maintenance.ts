@@ -1,0 +1,177 @@
+import type { Logger } from 'pino';
+import { parseBytes, parseDuration } from '../../base/index.ts';
+import type { RegistryConfig } from '../config/index.ts';
+import {
+  type CollectDecision,
+  type CollectOptions,
+  type CollectReport,
+  collectGarbage,
+  planCollection,
+  type RecentlyUsed,
+} from '../gc/index.ts';
+import type { MetadataStore, RepositoryUsage } from '../metadata/index.ts';
+import type { Quota } from '../quota/index.ts';
+import { type Pulls, type RepositoryDecisions, retainTags } from '../retention/index.ts';
+import { type ScrubOptions, type ScrubReport, scrub } from '../scrub/index.ts';
+import type { RegistryStorage } from '../storage/index.ts';
+import type { Uploads } from '../uploads/index.ts';
+import { repeatEvery } from './repeat.ts';
+
+/** What a registry keeps in order. */
+export interface MaintenanceParts {
+  readonly config: RegistryConfig;
+  readonly storage: RegistryStorage;
+  readonly metadata: MetadataStore;
+  readonly uploads: Uploads;
+  readonly recentlyUsed: RecentlyUsed;
+  readonly pulls: Pulls;
+  readonly quota: Quota;
+  readonly logger: Logger;
+}
+
+/** What of a quota is used, and what running uploads have reserved. */
+export interface UsageReport extends RepositoryUsage {
+  readonly limits: readonly {
+    readonly scope: 'repository' | 'namespace';
+    readonly name: string;
+    readonly limit: number;
+    readonly used: number;
+    readonly reserved: number;
+  }[];
+}
+
+const flushIntervalMs = 30_000;
+const pageSize = 1000;
+
+/** What keeps a registry in order while it serves: each part by hand, and all of them at the intervals of the configuration. */
+export class Maintenance {
+  readonly #parts: MaintenanceParts;
+
+  constructor(parts: MaintenanceParts) {
+    this.#parts = parts;
+  }
+
+  collect(options?: CollectOptions): Promise<CollectReport> {
+    return collectGarbage(this.#parts, options);
+  }
+
+  /** What {@link collect} would do, with reasons. */
+  plan(options?: CollectOptions): AsyncIterable<CollectDecision> {
+    return planCollection(this.#parts, options);
+  }
+
+  scrub(options?: ScrubOptions): Promise<ScrubReport> {
+    return scrub(this.#parts, options);
+  }
+
+  /** Removes the tags that retention does not keep. */
+  async *retain(options: {
+    readonly dryRun?: boolean;
+    readonly signal?: AbortSignal | undefined;
+  }): AsyncGenerator<RepositoryDecisions, void, void> {
+    // Pulls that nobody has written yet count.
+    await this.#parts.pulls.flush();
+    const { retention, immutable } = this.#parts.config.tags;
+    yield* retainTags(this.#parts.metadata, { retention: retention.rules, immutable, ...options });
+  }
+
+  /** Drops uploads that nobody touched for the age of the configuration; returns how many. */
+  purgeUploads(signal?: AbortSignal): Promise<number> {
+    const { age } = this.#parts.config.storage.maintenance.uploadpurging;
+    return this.#parts.uploads.purge(Date.now() - milliseconds(age), signal);
+  }
+
+  /** What repositories are billed for, by name. */
+  async *usage(): AsyncGenerator<UsageReport, void, void> {
+    for (let after: string | undefined; ; ) {
+      const page = await this.#parts.metadata.usages({ after, limit: pageSize });
+      for (const item of page) yield { ...item, limits: await this.limits(item.repository) };
+      const last = page.at(-1);
+      if (last === undefined || page.length < pageSize) return;
+      after = last.repository;
+    }
+  }
+
+  /** The limits that a repository is under. */
+  async limits(repository: string): Promise<UsageReport['limits']> {
+    const { quota, metadata } = this.#parts;
+    return await Promise.all(
+      quota.limitsOf(repository).map(async (limit) => ({
+        scope: limit.scope,
+        name: limit.name,
+        limit: limit.bytes,
+        used: await metadata.usedBytes(limit.scope, limit.name),
+        reserved: quota.reserved(limit),
+      })),
+    );
+  }
+
+  /** Starts the work at intervals; what is returned stops it. None of it holds up the start of a server. */
+  start(): AsyncDisposable {
+    const { config, logger, pulls, recentlyUsed, metadata } = this.#parts;
+    const { uploadpurging, collect, readonly, scrub: scrubbing } = config.storage.maintenance;
+    const running = new AsyncDisposableStack();
+    running.defer(() => pulls.flush());
+    running.use(repeatEvery(flushIntervalMs, logger, () => pulls.flush()));
+    if (metadata.touchBlobs) {
+      running.use(
+        repeatEvery(touchIntervalMs, logger, async () => metadata.touchBlobs?.(recentlyUsed.takeNew())),
+      );
+    }
+    if (uploadpurging.enabled) {
+      const purge = repeatEvery(milliseconds(uploadpurging.interval), logger, async (signal) => {
+        const purged = await this.purgeUploads(signal);
+        if (purged > 0) logger.info({ purged }, 'dropped abandoned uploads');
+      });
+      purge.run();
+      running.use(purge);
+    }
+    if (readonly.enabled) return running;
+    const { rules, interval } = config.tags.retention;
+    if (rules.length > 0) {
+      running.use(
+        repeatEvery(milliseconds(interval), logger, async (signal) => {
+          for await (const { repository, decisions } of this.retain({ signal })) {
+            const removed = decisions.filter(({ keep }) => !keep).map(({ tag }) => tag);
+            if (removed.length > 0) logger.info({ repository, removed }, 'removed tags');
+          }
+        }),
+      );
+    }
+    if (collect.enabled) {
+      const { untagged, grace } = collect;
+      const options = { graceMs: milliseconds(grace), untagged };
+      const collected = async (more: CollectOptions): Promise<void> => {
+        const { blobs, ...rest } = await this.collect({ ...options, ...more });
+        logger.info({ ...rest, blobs: blobs.length }, 'collected garbage');
+      };
+      running.use(repeatEvery(milliseconds(collect.interval), logger, (signal) => collected({ signal })));
+      running.use(
+        repeatEvery(milliseconds(collect.fullinterval), logger, (signal) =>
+          collected({ signal, full: true }),
+        ),
+      );
+    }
+    if (scrubbing.enabled) {
+      const rate = parseBytes(scrubbing.rate);
+      running.use(
+        repeatEvery(milliseconds(scrubbing.interval), logger, async (signal) => {
+          const { findings, ...done } = await this.scrub({
+            rate,
+            signal,
+            onFinding: (finding) => logger.error(finding, 'scrub'),
+          });
+          logger.info({ ...done, findings: findings.length }, 'scrubbed');
+        }),
+      );
+    }
+    return running;
+  }
+}
+
+// Well below any grace that makes sense.
+const touchIntervalMs = 5000;
+
+function milliseconds(duration: string): number {
+  return parseDuration(duration) / 1e6;
+}
