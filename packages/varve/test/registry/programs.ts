@@ -35,9 +35,17 @@ export interface ServerProcess {
   stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
-/** Starts Varve's registry as its own process. */
-export async function startServer(t: TestContext, root: string): Promise<ServerProcess> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'serve.ts'), root], {
+/** Starts Varve's registry as its own process, in a network namespace when one is named. */
+export async function startServer(
+  t: TestContext,
+  root: string,
+  options: { readonly auth?: object; readonly netns?: string } = {},
+): Promise<ServerProcess> {
+  const argv = [process.execPath, join(import.meta.dirname, 'serve.ts'), root, '0'];
+  if (options.auth) argv.push(JSON.stringify(options.auth));
+  if (options.netns !== undefined) argv.unshift('nsenter', `--net=/run/netns/${options.netns}`);
+  const [program = '', ...rest] = argv;
+  const child = spawn(program, rest, {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const url = await new Promise<string>((resolve, reject) => {
