@@ -1,4 +1,5 @@
 import {
+  AufsDriver,
   BtrfsDriver,
   DeviceMapperDriver,
   ErofsDriver,
@@ -16,6 +17,7 @@ export function storageDriverKinds(snapshots: string): readonly StorageDriverKin
     { name: 'erofs', create: (options) => new ErofsDriver(snapshots, options) },
     { name: 'overlay', create: (options) => new OverlayDriver(snapshots, options) },
     { name: 'btrfs', create: (options) => new BtrfsDriver(snapshots, options) },
+    { name: 'aufs', create: (options) => new AufsDriver(snapshots, options) },
     { name: 'devicemapper', create: (options) => new DeviceMapperDriver(snapshots, options) },
   ];
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { declare, systemError } from './libc.ts';
 
 /** Every capability by its bit, as capabilities(7) numbers them. */
 export const capabilityNames: readonly string[] = [
@@ -65,4 +66,31 @@ export function ownHardLimit(name: string): number {
     .find((text) => text.startsWith(`${name} `));
   const value = line?.slice(26).trim().split(/\s+/)[1];
   return value === undefined || value === 'unlimited' ? Number.POSITIVE_INFINITY : Number(value);
+}
+
+const capget = declare<(header: Buffer, data: Buffer) => number>('int capget(void *header, void *data)');
+const capset = declare<(header: Buffer, data: Buffer) => number>(
+  'int capset(void *header, const void *data)',
+);
+const capabilityVersion = 0x2008_0522; // _LINUX_CAPABILITY_VERSION_3
+
+/**
+ * Takes capabilities out of this thread's effective and permitted sets, for good. capset(2)
+ * @throws VarveError with the errno's name as code.
+ */
+export function dropCapabilities(names: readonly string[]): void {
+  // struct __user_cap_header_struct: version, pid (0: this thread).
+  const header = Buffer.alloc(8);
+  header.writeUInt32LE(capabilityVersion);
+  // Two of struct __user_cap_data_struct: effective, permitted, inheritable; the low 32 bits first.
+  const data = Buffer.alloc(24);
+  if (capget(header, data) < 0) throw systemError('capget', 'this thread');
+  for (const name of names) {
+    const bit = capabilityNames.indexOf(name);
+    const start = bit < 32 ? 0 : 12;
+    for (const offset of [start, start + 4]) {
+      data.writeUInt32LE((data.readUInt32LE(offset) & ~(1 << (bit & 31))) >>> 0, offset);
+    }
+  }
+  if (capset(header, data) < 0) throw systemError('capset', 'this thread');
 }

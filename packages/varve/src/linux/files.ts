@@ -61,6 +61,8 @@ const libc = {
 export const openFlags = {
   path: 0x20_0000, // O_PATH
   closeOnExec: 0x8_0000, // O_CLOEXEC
+  /** O_TMPFILE: a file without a name in the folder that is opened. */
+  nameless: 0x40_0000 | constants.O_DIRECTORY,
 } as const;
 
 /** `resolve` of openat2(2). */
@@ -74,6 +76,8 @@ export const resolveFlags = {
 
 const systemCalls = { openat2: 437, fchmodat2: 452 } as const;
 const symlinkNoFollow = 0x100; // AT_SYMLINK_NOFOLLOW
+const symlinkFollow = 0x400; // AT_SYMLINK_FOLLOW
+const currentFolder = -100; // AT_FDCWD
 const removeDirectory = 0x200; // AT_REMOVEDIR
 
 const first = new CString();
@@ -142,6 +146,12 @@ export function symlinkat(target: FileName, dirfd: number, name: FileName): SysR
 export function linkat(fromFd: number, from: FileName, toFd: number, to: FileName): SysResult {
   const bad = first.set(from) || second.set(to);
   return bad < 0 ? bad : result(libc.linkat(fromFd, first.buffer, toFd, second.buffer, 0));
+}
+
+/** linkat(2) of an open file, such as one made with O_TMPFILE; it must have a name left or never have had one. */
+export function linkFd(fd: number, toFd: number, to: FileName): SysResult {
+  const bad = first.set(`/proc/self/fd/${fd}`) || second.set(to);
+  return bad < 0 ? bad : result(libc.linkat(currentFolder, first.buffer, toFd, second.buffer, symlinkFollow));
 }
 
 /** unlinkat(2) of anything but a folder. */

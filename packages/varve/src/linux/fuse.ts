@@ -1,4 +1,4 @@
-import { openSync } from 'node:fs';
+import { constants, openSync } from 'node:fs';
 import { result, type SysResult } from './errno.ts';
 import { mountFilesystem } from './fs-context.ts';
 import { declare, systemError } from './libc.ts';
@@ -12,13 +12,14 @@ const ioctl = declare<(fd: number, request: number, argument: Buffer) => number>
 const requests = { backingOpen: 0x4010_e501, backingClose: 0x4004_e502 } as const;
 
 /**
- * A new connection to the kernel's FUSE, fuse(4): the file system lives as long as a process has this descriptor.
+ * A new connection to the kernel's FUSE, fuse(4): the file system lives as long as a process has this descriptor. Reading
+ * it does not wait.
  * @throws VarveError with the errno's name as code.
  */
 export function openFuse(): number {
   const path = '/dev/fuse';
   try {
-    return openSync(path, 'r+');
+    return openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
   } catch (error) {
     throw systemError('open', path, -((error as NodeJS.ErrnoException).errno ?? 0));
   }

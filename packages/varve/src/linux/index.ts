@@ -22,7 +22,13 @@ export {
   deviceCommand,
   type TableLine,
 } from './device-mapper-codec.ts';
-export { capabilityNames, decodeCapabilities, ownCapabilities, ownHardLimit } from './capabilities.ts';
+export {
+  capabilityNames,
+  decodeCapabilities,
+  dropCapabilities,
+  ownCapabilities,
+  ownHardLimit,
+} from './capabilities.ts';
 export {
   type CgroupLayout,
   cgroupFolder,
@@ -56,6 +62,7 @@ export {
   fchownat,
   futimens,
   linkat,
+  linkFd,
   makeDevice,
   mkdirat,
   mknodat,
@@ -100,6 +107,8 @@ export {
   isNamespaceFile,
   removeNetworkNamespace,
 } from './network-namespace.ts';
+export { copyDescriptor } from './pidfd.ts';
+export { Poller } from './poll.ts';
 export {
   closeFd,
   findProgram,

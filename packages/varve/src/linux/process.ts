@@ -84,6 +84,8 @@ export interface SpawnOptions {
   readonly stdio?: readonly StdioTarget[];
   /** Starts a session of its own, so that a terminal's signals do not reach it. Default true. */
   readonly newSession?: boolean;
+  /** False for a program that may go on when this process ends: nobody needs to wait for it. Default true. */
+  readonly keepsAlive?: boolean;
 }
 
 /** How a process ended: an exit code, or the number of the signal that killed it. */
@@ -125,6 +127,7 @@ export function findProgram(name: string): string {
 }
 
 interface Pending {
+  readonly keepsAlive: boolean;
   readonly resolve: (exit: ProcessExit) => void;
 }
 
@@ -159,16 +162,21 @@ function poll(): void {
   reapAll();
   if (pending.size === 0) return;
   delay = Math.min(delay * 2, isMainThread ? 200 : 20);
-  timer = setTimeout(poll, delay);
+  startTimer();
 }
 
-function watch(pid: number): Promise<ProcessExit> {
+function startTimer(): void {
+  timer = setTimeout(poll, delay);
+  if (![...pending.values()].some(({ keepsAlive }) => keepsAlive)) timer.unref();
+}
+
+function watch(pid: number, keepsAlive: boolean): Promise<ProcessExit> {
   return new Promise((resolve) => {
     if (pending.size === 0 && isMainThread) process.on('SIGCHLD', reapAll);
-    pending.set(pid, { resolve });
+    pending.set(pid, { resolve, keepsAlive });
     delay = 1;
     if (timer !== undefined) clearTimeout(timer);
-    timer = setTimeout(poll, delay);
+    startTimer();
   });
 }
 
@@ -255,7 +263,7 @@ export function spawn(path: string, args: readonly string[], options: SpawnOptio
     return new Socket({ fd, readable: !input, writable: input });
   });
   let ended = false;
-  const exited = watch(pid).then((exit) => {
+  const exited = watch(pid, options.keepsAlive ?? true).then((exit) => {
     ended = true;
     return exit;
   });

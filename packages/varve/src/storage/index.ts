@@ -1,4 +1,5 @@
 export { type ChooseOptions, chooseDriver, type StorageDriverKind } from './choose-driver.ts';
+export { AufsDriver } from './drivers/aufs/aufs.ts';
 export { ErofsDriver } from './drivers/erofs/erofs.ts';
 export { BtrfsDriver } from './drivers/btrfs/btrfs.ts';
 export { DeviceMapperDriver } from './drivers/devicemapper/devicemapper.ts';

@@ -19,6 +19,8 @@ export interface DriverUnderTest {
   readonly renamesLowerFolders: boolean;
   /** True for a driver that can limit what a container writes. */
   readonly keepsSizes?: boolean;
+  /** False where syncfs(2) of a mount reaches no disk, as the kernel does not hand it on to a FUSE server. */
+  readonly handsOnSyncfs?: boolean;
   /** Where data roots are made; `/var/tmp` when absent. */
   readonly folder?: string;
   /** A disk of about 128 MiB that the driver can stand on; ext4 when absent. */

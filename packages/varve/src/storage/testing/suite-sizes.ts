@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -198,7 +208,9 @@ export function testSizes(under: DriverUnderTest): void {
     await rig.driver.prepare('fresh', base, { size: 20 * mebibyte });
     const root = await rig.driver.mount('box');
     change(root);
-    {
+    if (under.handsOnSyncfs === false) {
+      syncEach(root);
+    } else {
       using filesystem = new FilesystemSync(root);
       await filesystem.sync();
     }
@@ -209,4 +221,20 @@ export function testSizes(under: DriverUnderTest): void {
     assert.deepEqual(asObject(await rig.list('box')), listing);
     assert.equal(await rig.within('fresh', (fresh) => fill(fresh, 'fits', 10)), 10);
   });
+}
+
+/** fsync(2) of everything in a folder, and of the folder. */
+function syncEach(path: string): void {
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    const child = join(path, entry.name);
+    if (entry.isDirectory()) syncEach(child);
+    else if (entry.isFile()) syncOne(child);
+  }
+  syncOne(path);
+}
+
+function syncOne(path: string): void {
+  const fd = openSync(path, 'r');
+  fsyncSync(fd);
+  closeSync(fd);
 }

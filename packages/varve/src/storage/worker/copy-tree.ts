@@ -182,7 +182,8 @@ function copyExtent(from: number, to: number, start: number, end: number): void 
   }
 }
 
-function copyAttributesOf(from: number, to: number, stat: FileStat, label: string): void {
+/** Gives an open file the owner, mode, attributes and times of another. */
+export function copyAttributesOf(from: number, to: number, stat: FileStat, label: string): void {
   check(fchown(to, stat.uid, stat.gid), 'fchown', label);
   copyXattrs(from, to, label);
   check(fchmod(to, stat.mode & 0o7777), 'fchmod', label);
