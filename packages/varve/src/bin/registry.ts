@@ -1,4 +1,5 @@
 import type { Command } from '../cli/index.ts';
+import { registryMaintenanceCommands } from './registry-maintenance.ts';
 import { registryAccessCommands } from './registry-access.ts';
 import { readConfig } from './registry-config.ts';
 
@@ -89,4 +90,9 @@ const check: Command = {
   },
 };
 
-export const registryCommands: readonly Command[] = [serve, check, ...registryAccessCommands];
+export const registryCommands: readonly Command[] = [
+  serve,
+  check,
+  ...registryMaintenanceCommands,
+  ...registryAccessCommands,
+];

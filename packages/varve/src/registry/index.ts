@@ -30,7 +30,9 @@ export {
   type RegistryConfig,
   type RegistryConfigInput,
 } from './config/index.ts';
+export { callControl } from './control/index.ts';
 export { RegistryError, type RegistryErrorCode, registryErrorCodes } from './errors.ts';
-export type { CollectOptions, CollectReport } from './gc/index.ts';
+export type { CollectDecision, CollectOptions, CollectReport } from './gc/index.ts';
+export type { Maintenance, UsageReport } from './maintenance/index.ts';
 export { type Registry, type RegistryOptions, startRegistry } from './start.ts';
 export type { RegistryStorage, StoredBlob, StoredUpload, WriteSession } from './storage/index.ts';

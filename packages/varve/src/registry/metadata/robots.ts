@@ -1,4 +1,5 @@
 import type { Schema, State } from '../../state/index.ts';
+import { textOf } from './rows.ts';
 import type { RobotGrant, RobotRecord, RobotRecords } from './types.ts';
 
 /** Accounts are a schema of their own: they are no part of what storage can rebuild. */
@@ -69,7 +70,7 @@ export function readRobot(row: Readonly<Record<string, unknown>>): RobotRecord {
     name: String(row['name']),
     secretHash: String(row['secret_hash']),
     grants: JSON.parse(String(row['grants'])) as RobotGrant[],
-    description: row['description'] === null ? undefined : String(row['description']),
+    description: textOf(row, 'description'),
     createdAt: Number(row['created_at']),
     expiresAt: row['expires_at'] === null ? undefined : Number(row['expires_at']),
   };

@@ -13,13 +13,19 @@ export function digestOfRow(row: Row): Digest {
 
 /** The descriptor of a referrer, with the annotations of its manifest. */
 export function referrerOfRow(row: Row): Descriptor {
+  const artifactType = textOf(row, 'artifact_type');
+  const annotations = textOf(row, 'annotations');
   return {
     mediaType: String(row['media_type']),
     digest: digestOfRow(row),
     size: Number(row['size']),
-    ...(row['artifact_type'] === null ? {} : { artifactType: String(row['artifact_type']) }),
-    ...(row['annotations'] === null
-      ? {}
-      : { annotations: JSON.parse(String(row['annotations'])) as Record<string, string> }),
+    ...(artifactType === undefined ? {} : { artifactType }),
+    ...(annotations === undefined ? {} : { annotations: JSON.parse(annotations) as Record<string, string> }),
   };
+}
+
+/** A column of text; undefined for NULL. */
+export function textOf(row: Row, column: string): string | undefined {
+  const value = row[column];
+  return typeof value === 'string' ? value : undefined;
 }

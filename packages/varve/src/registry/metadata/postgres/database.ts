@@ -47,9 +47,9 @@ export class Database implements Transaction {
       idleTimeoutMillis: 60_000,
       application_name: 'varve registry',
       types: {
-        getTypeParser: ((oid: number, format: 'text' | 'binary') =>
+        getTypeParser: ((oid: number, format?: 'text') =>
           numeric[oid as keyof typeof numeric] ??
-          types.getTypeParser(oid, format as 'text')) as typeof types.getTypeParser,
+          types.getTypeParser(oid, format)) as typeof types.getTypeParser,
       },
     };
     this.#pool = new Pool({ ...config, max: options.connections ?? 16 });
