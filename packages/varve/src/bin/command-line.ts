@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync, openSync, readFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { commands, connectEngine, main, Terminal, versionText } from '../cli/index.ts';
 import { engineCommand } from './engine-command.ts';
 import { registryCommands } from './registry.ts';
@@ -46,5 +46,9 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     signal: stop.signal,
     version: versionText,
     engine: (host) => connectEngine(host, environment, startEngine),
+    storageDrivers: async (dataRoot) => {
+      const { storageDriverKinds } = await import('./storage-drivers.ts');
+      return storageDriverKinds(join(dataRoot, 'snapshots')).map(({ create }) => create([]));
+    },
   });
 }

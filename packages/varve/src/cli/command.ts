@@ -1,4 +1,5 @@
 import type { Engine } from '@varve/client';
+import type { StorageDriver } from '../storage/index.ts';
 import type { Flag, ParsedArguments } from './flags.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -13,6 +14,8 @@ export interface CommandContext {
   readonly signal: AbortSignal;
   /** The engine named by --host, VARVE_HOST, DOCKER_HOST or the default socket. */
   engine(): Promise<Engine>;
+  /** The storage drivers there are, over the data root of an engine that need not be there; nothing is made. */
+  storageDrivers(dataRoot: string): Promise<readonly StorageDriver[]>;
 }
 
 /** One command of the table: everything about it but what it does is data, so that help, docs and completion agree. */

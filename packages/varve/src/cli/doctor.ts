@@ -23,6 +23,7 @@ import {
   run,
   unmount,
 } from '../linux/index.ts';
+import type { StorageDriver } from '../storage/index.ts';
 
 /** What a check found. */
 export interface Finding {
@@ -37,6 +38,7 @@ export interface Finding {
 export interface DoctorOptions {
   readonly dataRoot: string;
   readonly host: string;
+  readonly drivers: readonly StorageDriver[];
   /** Connects without starting an engine. */
   readonly engine: () => Promise<Engine>;
 }
@@ -149,6 +151,19 @@ async function engineAnswers({ engine }: DoctorOptions): Promise<Outcome> {
   return pass(`${read('ServerVersion')}, driver ${read('Driver')}, ${read('Containers')} containers`);
 }
 
+/** Which storage drivers can run here; of the others, why not. */
+async function storage({ drivers }: DoctorOptions): Promise<Outcome> {
+  const can: string[] = [];
+  const cannot: string[] = [];
+  for (const driver of drivers) {
+    const probe = await driver.probe();
+    if (probe.ok) can.push(driver.name);
+    else cannot.push(`${driver.name}: ${probe.reason}`);
+  }
+  const detail = [can.join(', ') || 'none', ...cannot].join('; ');
+  return can.length > 0 ? pass(detail) : fail(detail, 'use a kernel with overlayfs');
+}
+
 const install = (name: string): string => `apt-get install ${name}`;
 
 /** In the order in which an engine needs them. */
@@ -184,6 +199,7 @@ const checks: readonly Check[] = [
         ? pass('on')
         : warn('off', 'the engine turns it on; sysctl net.ipv4.ip_forward=1 keeps it'),
   },
+  { title: 'storage', run: storage },
   { title: 'disk', run: freeSpace },
   {
     title: 'clock',

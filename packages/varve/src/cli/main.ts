@@ -31,6 +31,7 @@ export interface MainOptions {
   readonly signal: AbortSignal;
   readonly version: string;
   readonly engine: (host: string | undefined) => ReturnType<CommandContext['engine']>;
+  readonly storageDrivers: CommandContext['storageDrivers'];
 }
 
 /** The command whose name starts the words, the longest one first. */
@@ -96,6 +97,7 @@ export async function main(words: readonly string[], options: MainOptions): Prom
         host,
         signal: options.signal,
         engine: () => (engine ??= options.engine(host)),
+        storageDrivers: options.storageDrivers,
       },
       parsed,
     );

@@ -31,6 +31,7 @@ test('varve doctor names every check, its finding and what to do', async () => {
     'cgroups',
     'conmon',
     'runc',
+    'storage',
     'disk',
     'engine',
   ])
@@ -40,6 +41,9 @@ test('varve doctor names every check, its finding and what to do', async () => {
     assert.equal(finding.status === 'pass', finding.fix === undefined, finding.title);
   }
   assert.match(findings.find(({ title }) => title === 'engine')?.detail ?? '', /driver \w+/);
+  const storage = findings.find(({ title }) => title === 'storage')?.detail ?? '';
+  assert.match(storage, /^[^;]*overlay2/);
+  assert.match(storage, /; btrfs: .* is on \w+, the btrfs driver needs btrfs/);
   assert.equal(code, findings.some(({ status }) => status === 'fail') ? 1 : 0);
   const table = await pair.varve(['doctor']);
   assert.match(table.stdout, /^STATUS +CHECK +FOUND +TO DO\nok +root +yes\n/);

@@ -25,13 +25,15 @@ export const doctorCommand: Command = {
     { command: 'varve doctor', does: 'All checks' },
     { command: 'varve doctor --json', does: 'For a program' },
   ],
-  run: async ({ terminal, environment, host }, { flags }) => {
+  run: async ({ terminal, environment, host, storageDrivers }, { flags }) => {
     // Loaded only here: they bring the system calls along.
     const { examine } = await import('../doctor.ts');
     const { Engine } = await import('@varve/client');
     const address = engineHost(host, environment).host;
+    const dataRoot = flags.string('data-root') ?? '/var/lib/varve';
     const findings = await examine({
-      dataRoot: flags.string('data-root') ?? '/var/lib/varve',
+      dataRoot,
+      drivers: await storageDrivers(dataRoot),
       host: address,
       engine: async () => new Engine({ host: address }),
     });
