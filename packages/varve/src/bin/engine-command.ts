@@ -35,7 +35,7 @@ export const engineCommand: Command = {
       short: 's',
       type: 'string',
       value: 'driver',
-      description: 'overlay2, vfs, erofs, overlay or btrfs',
+      description: 'overlay2, vfs, erofs, overlay, btrfs or devicemapper',
     },
     {
       name: 'storage-opt',
