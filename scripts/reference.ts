@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { routes } from '../packages/varve/src/api/index.ts';
 import { engineCommand } from '../packages/varve/src/bin/engine-command.ts';
+import { migrateCommand } from '../packages/varve/src/bin/migrate-command.ts';
 import { registryCommands } from '../packages/varve/src/bin/registry.ts';
 import { type Command, commands } from '../packages/varve/src/cli/index.ts';
 import { configJsonSchema, configKeys } from '../packages/varve/src/registry/index.ts';
@@ -49,7 +50,7 @@ function commandPage(command: Command): string[] {
 
 /** The pages by file name. */
 export function referencePages(): Readonly<Record<string, string>> {
-  const all = [...commands, engineCommand, ...registryCommands].sort((a, b) =>
+  const all = [...commands, engineCommand, migrateCommand, ...registryCommands].sort((a, b) =>
     a.path.join(' ') < b.path.join(' ') ? -1 : 1,
   );
   const note = 'Generated from the tables in the code by `node scripts/reference.ts`; do not edit.';

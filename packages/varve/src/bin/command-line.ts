@@ -3,6 +3,7 @@ import { mkdirSync, openSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { commands, connectEngine, main, Terminal, versionText } from '../cli/index.ts';
 import { engineCommand } from './engine-command.ts';
+import { migrateCommand } from './migrate-command.ts';
 import { registryCommands } from './registry.ts';
 
 const logFile = '/var/log/varve.log';
@@ -40,7 +41,7 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     throw error;
   });
   return main(words, {
-    commands: [...commands, engineCommand, ...registryCommands],
+    commands: [...commands, engineCommand, migrateCommand, ...registryCommands],
     terminal,
     environment,
     signal: stop.signal,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Builder } from '../builder/index.ts';
 import { openContentStore } from '../content/index.ts';
 import { certificateFolder, type ProxySettings, RegistryClient } from '../distribution/index.ts';
-import { Engine, type Logger } from '../engine/index.ts';
+import { Engine, type Logger, removeOtherTree, snapshotFolders } from '../engine/index.ts';
 import { LocalImageStore } from '../image/index.ts';
 import { NetworkManager } from '../network/index.ts';
 import { ConmonRuntime } from '../runtime/index.ts';
@@ -60,7 +60,12 @@ export async function composeEngine(
     closers.push(() => state.close());
     if (lost) options.log('error', 'the records were lost', { ...lost });
     const content = openContentStore({ root, state, grace: 0 });
-    const snapshots = join(root, 'snapshots');
+    const snapshots = snapshotFolders(root).current;
+    // Of a migration: broken off, or what it left to delete.
+    const removal = removeOtherTree(root).catch((error: unknown) =>
+      options.log('warn', 'could not remove the tree of a migration', { error: String(error) }),
+    );
+    closers.push(() => removal);
     const driver = await chooseDriver(storageDriverKinds(snapshots), snapshots, {
       requested: settings['storage-driver'],
       options: parseStorageOptions(settings['storage-opts'] ?? []),

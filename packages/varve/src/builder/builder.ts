@@ -8,6 +8,7 @@ import { loadContext } from './build-context.ts';
 import { BuildRun } from './build-run.ts';
 import { FileHashes } from './file-hashes.ts';
 import { CacheMounts } from './run-step.ts';
+import type { State } from '../state/index.ts';
 import { builderSchema } from './schema.ts';
 import { type CachedStep, StepCache } from './step-cache.ts';
 import type { BuildEvent, BuilderOptions, BuildRequest } from './types.ts';
@@ -121,6 +122,11 @@ export class Builder {
   /** Records of the build cache, oldest first. */
   cacheRecords(): readonly CachedStep[] {
     return this.#cache.list();
+  }
+
+  /** Stacks of layers that the cached steps of a data root need, without a builder. */
+  static cachedLayers(state: State): readonly (readonly DiffID[])[] {
+    return new StepCache(state).list().map((step) => step.layers);
   }
 
   /** Stacks of layers that cached steps need; give them to the image store so that they outlive their images. */

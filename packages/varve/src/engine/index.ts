@@ -24,3 +24,14 @@ export { formatMilliseconds, formatNanoseconds } from './time.ts';
 export type { ProcessTable } from './top.ts';
 export type * from './types.ts';
 export { zeroTime } from './types.ts';
+export { ContainerStore } from './container-store.ts';
+export {
+  beginOtherTree,
+  type MigrationOptions,
+  type MigrationParts,
+  type MigrationPlan,
+  migrateStorage,
+  planMigration,
+  removeOtherTree,
+  snapshotFolders,
+} from './migrate.ts';

@@ -76,6 +76,8 @@ export interface StorageDriver {
   ): Promise<{ readonly size: number; readonly tarSize: number }>;
   /** True when layers of one image can be unpacked at the same time, in any order. */
   readonly independentLayers: boolean;
+  /** True when every snapshot holds all that is below it, too. Default false. */
+  readonly copiesParents?: boolean;
   has(key: string): boolean;
   info(key: string): SnapshotInfo | undefined;
   list(): Iterable<SnapshotInfo>;

@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { engineCommand } from '../../src/bin/engine-command.ts';
+import { migrateCommand } from '../../src/bin/migrate-command.ts';
 import { registryCommands } from '../../src/bin/registry.ts';
 import { commands } from '../../src/cli/index.ts';
 import { type Bundle, bundle } from './bundle.ts';
@@ -24,7 +25,7 @@ after(async () => {
 });
 
 test('every command has a summary, a usage, an example and flags that say what they do', () => {
-  for (const command of [...commands, engineCommand, ...registryCommands]) {
+  for (const command of [...commands, engineCommand, migrateCommand, ...registryCommands]) {
     const name = command.path.join(' ');
     assert.match(command.summary, /^[A-Z].*[^.]$/, name);
     assert.ok(command.usage !== '' || command.flags.length === 0, name);

@@ -23,6 +23,7 @@ export class VfsDriver extends TreeDriver {
   readonly name = 'vfs';
   /** A layer is unpacked over a copy of the one below. */
   readonly independentLayers = false;
+  readonly copiesParents = true;
   readonly defaultSize: number | undefined;
   readonly #root: string;
 
