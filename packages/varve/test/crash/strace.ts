@@ -63,6 +63,8 @@ export async function countCalls(
   await detach(strace);
   const byThread = new Map<string, number>();
   for (const [, thread, call] of readFileSync(output, 'utf8').matchAll(/^(\d+) +(\w+)\(/gm)) {
+    // A call that is under way when strace arrives is told too, some by number alone.
+    if (!watched.some((name) => name === call)) continue;
     const key = `${thread} ${call}`;
     byThread.set(key, (byThread.get(key) ?? 0) + 1);
   }
