@@ -63,6 +63,32 @@ test('gets one token for a scope and uses it again', async () => {
   assert.equal(registry.to('/v2/app/manifests/v1').length, 8);
 });
 
+test('sends credentials to a realm on another host only where that is allowed', async () => {
+  await using realm = await serve((_request, response) => json(response, 200, { token: 'good' }));
+  await using registry = await guardedRegistry(
+    () => `http://${realm.host}/token`,
+    (token) => token === 'good',
+  );
+  const get = async (allowed: boolean, credentials?: RegistryCredentials): Promise<unknown> => {
+    await using client = new RegistryClient({
+      credentials: async () => credentials,
+      realms: (from, to) => allowed && from === registry.host && to === realm.host,
+      retry: { attempts: 1 },
+    });
+    return await client.repository(`${registry.host}/app`).getManifest('v1');
+  };
+  const alice = { username: 'alice', password: 'secret' };
+  await assert.rejects(get(false, alice), { kind: 'unauthorized', code: 'REALM_REFUSED' });
+  assert.equal(realm.seen.length, 0);
+  await get(false);
+  assert.deepEqual(
+    realm.seen.map(({ authorization }) => authorization),
+    [undefined],
+  );
+  await get(true, alice);
+  assert.match(String(realm.seen.at(-1)?.authorization), /^Basic /);
+});
+
 test('sends name and password to the realm, and the token alone to the registry', async () => {
   await using realm = await serve((_request, response) => json(response, 200, { access_token: 'good' }));
   await using registry = await guardedRegistry(

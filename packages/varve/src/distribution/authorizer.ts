@@ -25,6 +25,7 @@ export class Authorizer {
   readonly #endpoint: Endpoint;
   readonly #lookup: CredentialLookup;
   readonly #allowsHttp: (host: string) => boolean;
+  readonly #allowsRealm: (registry: string, realm: string) => boolean;
   readonly #service: TokenService;
   readonly #tokens = new Map<string, Promise<Token>>();
   #credentials: Promise<RegistryCredentials | undefined> | undefined;
@@ -35,10 +36,12 @@ export class Authorizer {
     transport: Transport,
     lookup: CredentialLookup,
     allowsHttp: (host: string) => boolean,
+    allowsRealm: (registry: string, realm: string) => boolean = () => true,
   ) {
     this.#endpoint = endpoint;
     this.#lookup = lookup;
     this.#allowsHttp = allowsHttp;
+    this.#allowsRealm = allowsRealm;
     this.#service = new TokenService(transport);
   }
 
@@ -63,6 +66,7 @@ export class Authorizer {
     const credentials = await this.#getCredentials();
     if (mode.scheme === 'basic') return basicHeader(credentials);
     if (credentials?.registryToken) return `Bearer ${credentials.registryToken}`;
+    if (credentials) this.#checkRealm(mode.realm);
     return `Bearer ${(await this.#token(mode.realm, scopes, credentials, signal)).value}`;
   }
 
@@ -110,6 +114,18 @@ export class Authorizer {
       if (this.#tokens.get(key) === fetched) this.#tokens.delete(key);
     });
     return fetched;
+  }
+
+  /** The registry's own host is where the credentials belong; another one only when the caller says so. */
+  #checkRealm({ url }: TokenRealm): void {
+    const { host } = this.#endpoint;
+    if (url.host === host || this.#allowsRealm(host, url.host)) return;
+    throw new VarveError(
+      'unauthorized',
+      'REALM_REFUSED',
+      `${host} sends for tokens to ${url.host}, which may not see its credentials`,
+      { subject: host },
+    );
   }
 
   #realm(challenge: Challenge, from: URL): TokenRealm {

@@ -20,6 +20,11 @@ export interface RegistryClientOptions {
   readonly tls?: (host: string) => TlsOptions | undefined;
   readonly proxy?: ProxySettings;
   readonly retry?: Partial<RetryPolicy>;
+  /**
+   * Whether the credentials of a registry may go to a token server at another host, which the registry names. Docker's
+   * clients let them, and so does this one when it is absent; who acts for others should not.
+   */
+  readonly realms?: (registry: string, realm: string) => boolean;
   /** Milliseconds of silence after which a registry counts as gone (default a minute). */
   readonly silence?: number;
 }
@@ -42,6 +47,7 @@ export class RegistryClient implements AsyncDisposable {
   readonly #insecure: (host: string) => boolean;
   readonly #mirrors: readonly URL[];
   readonly #retry: RetryPolicy;
+  readonly #realms: RegistryClientOptions['realms'];
   readonly #transport: Transport;
   readonly #endpoints = new Map<string, Endpoint>();
   readonly #sessions = new Map<Endpoint, RegistrySession>();
@@ -52,6 +58,7 @@ export class RegistryClient implements AsyncDisposable {
     this.#insecure = insecureHosts(options.insecureRegistries ?? []);
     this.#mirrors = (options.mirrors ?? []).map(parseMirror);
     this.#retry = { ...defaultRetry, ...options.retry };
+    this.#realms = options.realms;
     this.#transport = new Transport({
       userAgent: options.userAgent ?? 'varve',
       ...(options.tls === undefined ? {} : { tls: options.tls }),
@@ -116,7 +123,7 @@ export class RegistryClient implements AsyncDisposable {
     const kept = own === undefined ? this.#sessions.get(endpoint) : undefined;
     if (kept) return kept;
     const lookup: CredentialLookup = own === undefined ? this.#credentials : async () => own;
-    const authorizer = new Authorizer(endpoint, this.#transport, lookup, this.#insecure);
+    const authorizer = new Authorizer(endpoint, this.#transport, lookup, this.#insecure, this.#realms);
     const session = new RegistrySession(endpoint, this.#transport, authorizer, this.#retry);
     if (own === undefined) this.#sessions.set(endpoint, session);
     return session;

@@ -376,7 +376,10 @@ test('makes robots for administrators alone, shows the secret once, and ends the
 async function provider(
   t: TestContext,
   jwksHost?: string,
-): Promise<{ issuer: string; sign(claims: Record<string, unknown>, audience?: string): Promise<string> }> {
+): Promise<{
+  readonly issuer: string;
+  readonly sign: (claims: Record<string, unknown>, audience?: string) => Promise<string>;
+}> {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const server = createServer((request, response) => {
     const keys = { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'one', alg: 'ES256', use: 'sig' }] };

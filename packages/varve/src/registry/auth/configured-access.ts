@@ -103,7 +103,7 @@ export class ConfiguredAccess implements AccessControl {
   }
 
   /** Who a refresh token still is: its user is there with the same password, its robot is not removed. */
-  async identifyHolder(holder: TokenHolder, fingerprint?: string): Promise<Identity> {
+  async identifyHolder(holder: TokenHolder & Partial<Identity>, fingerprint?: string): Promise<Identity> {
     const { passwords, robots } = this.#parts;
     if (holder.kind === 'robot') {
       const record = await robots?.find(holder.name);
@@ -149,9 +149,8 @@ export class ConfiguredAccess implements AccessControl {
   async #identifyToken(token: string): Promise<Identity> {
     const identity = await this.#tokens.get(token, () => this.#verifyToken(token));
     // A token outlives neither its user nor its robot.
-    return identity.token?.issuer === 'embedded' && identity.kind !== 'anonymous'
-      ? { ...(await this.identifyHolder(identity)), ...(identity.token && { token: identity.token }) }
-      : identity;
+    const ours = identity.kind === 'robot' || identity.token?.issuer === 'embedded';
+    return ours && identity.kind !== 'anonymous' ? await this.identifyHolder(identity) : identity;
   }
 
   async #verifyToken(token: string): Promise<{ readonly identity: Identity; readonly expires: number }> {

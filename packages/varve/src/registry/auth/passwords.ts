@@ -5,7 +5,7 @@ import type { Htpasswd } from './htpasswd.ts';
 import { robotPrefix, verifyRobot } from './robots.ts';
 import { VerifiedCache } from './verified-cache.ts';
 
-// The requests of a push come within this; a removed user is gone after it at the latest, a changed file at once.
+// The requests of a push come within this. A changed or removed password is another key of the cache.
 const cacheMs = 60_000;
 const maxPasswordBytes = 1024;
 

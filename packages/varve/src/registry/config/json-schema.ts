@@ -41,6 +41,6 @@ export function configKeys(): ConfigKey[] {
     for (const [name, child] of children) walk(child, path === '' ? name : `${path}.${name}`);
     if (node.items?.properties) walk(node.items, `${path}[]`);
   };
-  walk(configJsonSchema() as Node, '');
+  walk(configJsonSchema(), '');
   return keys;
 }
