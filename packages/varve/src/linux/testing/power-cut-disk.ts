@@ -12,29 +12,38 @@ const shutdownRequest = 0x8004587d;
 const withoutFlush = 2;
 
 const kinds = {
-  ext4: { mkfs: ['mkfs.ext4', '-q', '-F'], mount: 'loop', least: 16 },
+  ext4: {
+    mkfs: ['mkfs.ext4', '-q', '-F'],
+    quota: ['-O', 'quota,project', '-E', 'quotatype=prjquota'],
+    mount: 'loop',
+    least: 16,
+  },
   // A dead disk may still be mounted under the same UUID. A log that is too old is replayed all the same.
-  xfs: { mkfs: ['mkfs.xfs', '-q', '-K'], mount: 'loop,nouuid', least: 300 },
+  xfs: { mkfs: ['mkfs.xfs', '-q', '-K'], quota: [], mount: 'loop,nouuid', least: 300 },
 } as const;
 
 export interface PowerCutDiskOptions {
   readonly type?: keyof typeof kinds;
   /** Of 1,048,576 bytes; the file has holes. XFS is never smaller than 300. */
   readonly mebibytes?: number;
+  /** Keeps projects to limits; the kernel needs XFS_QUOTA, or for ext4 QFMT_V2. */
+  readonly projectQuota?: boolean;
 }
 
 /** A small file system in a file. */
 export class PowerCutDisk implements TestDisk {
   readonly #folder = makeDiskFolder();
   readonly #kind: (typeof kinds)[keyof typeof kinds];
+  readonly #projectQuota: boolean;
   #images = 0;
 
-  constructor({ type = 'ext4', mebibytes = 128 }: PowerCutDiskOptions = {}) {
+  constructor({ type = 'ext4', mebibytes = 128, projectQuota = false }: PowerCutDiskOptions = {}) {
     this.#kind = kinds[type];
+    this.#projectQuota = projectQuota;
     writeFileSync(this.#image, '');
     truncateSync(this.#image, Math.max(mebibytes, this.#kind.least) * 2 ** 20);
     const [program, ...flags] = this.#kind.mkfs;
-    execFileSync(program, [...flags, this.#image]);
+    execFileSync(program, [...flags, ...(projectQuota ? this.#kind.quota : []), this.#image]);
     mkdirSync(this.path);
     this.#mount();
   }
@@ -85,7 +94,8 @@ export class PowerCutDisk implements TestDisk {
 
   /** mount(8) makes the loop device and drops it with the mount. */
   #mount(): void {
-    execFileSync('mount', ['-o', this.#kind.mount, this.#image, this.path]);
+    const options = [this.#kind.mount, ...(this.#projectQuota ? ['prjquota'] : [])].join(',');
+    execFileSync('mount', ['-o', options, this.#image, this.path]);
   }
 
   /** Detached, so that a file that is still open does not matter. */

@@ -166,7 +166,8 @@ export function testSizes(under: DriverUnderTest): void {
   test('killed in the life of a limited container: no mount and no loop device stays', async () => {
     await using rig = new Rig(under);
     const parent = await rig.commit(undefined, makeBase);
-    for (const after of [undefined, 5, 15, 30, 45, 60]) {
+    const moments = [undefined, 15, 45, 5, 30, 60].slice(0, under.kills);
+    for (const after of moments) {
       const key = `box-${after}`;
       const child = fork(new URL('./crash-child.ts', import.meta.url), {
         env: childEnvironment(),

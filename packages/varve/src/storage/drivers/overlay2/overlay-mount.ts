@@ -54,25 +54,28 @@ export function mountOverlay(overlay: OverlayMount): void {
       { hint: 'squash the image, or join RUN instructions' },
     );
   }
-  if (hasLowerPlus !== false) {
-    try {
-      mountByOptions(overlay);
-      hasLowerPlus = true;
-      return;
-    } catch (error) {
-      if (hasLowerPlus || !isTooOld(error)) throw error;
-      hasLowerPlus = false;
-    }
+  if (hasLowerPlus === false) {
+    mountByString(overlay);
+    return;
   }
-  mountByString(overlay);
+  try {
+    mountByOptions(overlay);
+    hasLowerPlus = true;
+  } catch (error) {
+    // Before 6.5 any option is taken, and only the whole is refused, without a word.
+    if (hasLowerPlus || !VarveError.is(error) || !['ENOSYS', 'EINVAL'].includes(error.code)) throw error;
+    if (!mountsByString(overlay)) throw error;
+    hasLowerPlus = false;
+  }
 }
 
-function isTooOld(error: unknown): boolean {
-  if (!VarveError.is(error)) return false;
-  return (
-    error.code === 'ENOSYS' ||
-    (error.code === 'EINVAL' && /lowerdir\+.*(unknown parameter|: EINVAL$)/i.test(error.message))
-  );
+function mountsByString(overlay: OverlayMount): boolean {
+  try {
+    mountByString(overlay);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 export function mountByOptions(overlay: OverlayMount): void {
