@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { statSync, truncateSync, writeFileSync } from 'node:fs';
+import { rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { digestHex } from '../oci/index.ts';
 import { callControl } from './control/index.ts';
-import { startTestRegistry } from './testing/index.ts';
+import { eventually, startTestRegistry } from './testing/index.ts';
 
 test('a scrub hides a damaged and a missing blob, and the next push heals them', async (t) => {
   const client = await startTestRegistry(t);
@@ -81,4 +81,46 @@ test('the control socket is for its own account, and streams what is found', asy
   await assert.rejects(ask('/collect', { grace: 'soon' }), { code: 'INVALID_DURATION' });
   await client.registry.close();
   await assert.rejects(ask('/usage'), { code: 'NO_REGISTRY' });
+});
+
+test('records that are lost are made again from storage, while requests are served', async (t) => {
+  const first = await startTestRegistry(t);
+  const image = await first.pushImage('team/app', 'v1', 'content');
+  await first.pushImage('team/app', 'gone', 'gone');
+  await first.call('DELETE', '/v2/team/app/manifests/gone');
+  await first.registry.maintenance.copyRecords();
+  await first.registry.close();
+  for (const name of ['registry.db', 'registry.db-wal', 'registry.db-shm'])
+    rmSync(join(first.root, name), { force: true });
+
+  const second = await startTestRegistry(t, {}, { root: first.root });
+  await eventually(
+    async () => (await second.call('HEAD', '/v2/team/app/manifests/v1')).status === 200,
+    'the tag is back',
+  );
+  const manifest = await second.call('GET', '/v2/team/app/manifests/v1');
+  assert.equal(manifest.headers['docker-content-digest'], image.digest);
+  assert.equal(
+    (await second.call('GET', `/v2/team/app/blobs/${image.layer.digest}`)).body.toString(),
+    'content',
+  );
+  assert.equal((await second.call('HEAD', '/v2/team/app/manifests/gone')).status, 404);
+  assert.deepEqual((await second.registry.maintenance.rebuild()).refused, []);
+});
+
+test('a manifest whose blob is not in storage is not made again, and said to be missing', async (t) => {
+  const first = await startTestRegistry(t);
+  const image = await first.pushImage('app', 'v1', 'content');
+  await first.registry.maintenance.copyRecords();
+  await first.registry.close();
+  rmSync(join(first.root, 'registry.db'), { force: true });
+  const hex = digestHex(image.layer.digest);
+  rmSync(join(first.root, 'blobs', 'sha256', hex.slice(0, 2), hex));
+  const second = await startTestRegistry(t, {}, { root: first.root });
+  const { refused } = await second.registry.maintenance.rebuild();
+  assert.deepEqual(
+    refused.map(({ name }) => name),
+    [`app@${image.digest}`, 'app:v1'],
+  );
+  assert.equal((await second.call('HEAD', '/v2/app/manifests/v1')).status, 404);
 });

@@ -10,6 +10,7 @@ import {
   type RecentlyUsed,
 } from '../gc/index.ts';
 import type { MetadataStore, RepositoryUsage } from '../metadata/index.ts';
+import { copyRecords, type RebuildReport, rebuildRecords } from '../rebuild/index.ts';
 import type { Quota } from '../quota/index.ts';
 import { type Pulls, type RepositoryDecisions, retainTags } from '../retention/index.ts';
 import { type ScrubOptions, type ScrubReport, scrub } from '../scrub/index.ts';
@@ -46,13 +47,29 @@ const pageSize = 1000;
 /** What keeps a registry in order while it serves: each part by hand, and all of them at the intervals of the configuration. */
 export class Maintenance {
   readonly #parts: MaintenanceParts;
+  #rebuilding: Promise<void> | undefined;
+  readonly #stop = new AbortController();
 
   constructor(parts: MaintenanceParts) {
     this.#parts = parts;
   }
 
-  collect(options?: CollectOptions): Promise<CollectReport> {
-    return collectGarbage(this.#parts, options);
+  async collect(options?: CollectOptions): Promise<CollectReport> {
+    // Blobs whose records are still to come would look like garbage.
+    await this.#rebuilding;
+    return await collectGarbage(this.#parts, options);
+  }
+
+  /** Makes the records again from storage; see {@link rebuildRecords}. */
+  async rebuild(signal?: AbortSignal): Promise<RebuildReport> {
+    const work = rebuildRecords(this.#parts, signal);
+    this.#rebuilding = work.then(ignore, ignore);
+    return await work;
+  }
+
+  /** Brings the copies of manifests and tags in storage up to date. */
+  copyRecords(signal?: AbortSignal): Promise<number> {
+    return copyRecords(this.#parts, signal);
   }
 
   /** What {@link collect} would do, with reasons. */
@@ -118,6 +135,13 @@ export class Maintenance {
         repeatEvery(touchIntervalMs, logger, async () => metadata.touchBlobs?.(recentlyUsed.takeNew())),
       );
     }
+    const copying = repeatEvery(copyIntervalMs, logger, (signal) => this.copyRecords(signal));
+    running.use(copying);
+    const rebuilding = this.#rebuildWhenLost();
+    running.defer(async () => {
+      this.#stop.abort();
+      await rebuilding;
+    });
     if (uploadpurging.enabled) {
       const purge = repeatEvery(milliseconds(uploadpurging.interval), logger, async (signal) => {
         const purged = await this.purgeUploads(signal);
@@ -167,8 +191,35 @@ export class Maintenance {
     }
     return running;
   }
+
+  /** Records without a repository on a storage that knows some were lost: they are made again while requests are served. */
+  async #rebuildWhenLost(): Promise<void> {
+    const { metadata, storage, logger } = this.#parts;
+    try {
+      if ((await metadata.repositories({ limit: 1 })).length > 0) return;
+      const [first] = await Array.fromAsync(firstOf(storage.records()));
+      if (!first) return;
+      logger.warn('the records are empty and storage is not: making them again');
+      const { refused, ...done } = await this.rebuild(this.#stop.signal);
+      for (const item of refused) logger.error(item, 'not made again');
+      logger.info(done, 'made the records again');
+    } catch (error) {
+      if (!this.#stop.signal.aborted) logger.error({ err: error }, 'could not make the records again');
+    }
+  }
 }
 
+async function* firstOf<T>(items: AsyncIterable<T>): AsyncGenerator<T, void, void> {
+  for await (const item of items) {
+    yield item;
+    return;
+  }
+}
+
+function ignore(): void {}
+
+/** What of the last changes is lost with the records, at most, when both disks go. */
+const copyIntervalMs = 2000;
 // Well below any grace that makes sense.
 const touchIntervalMs = 5000;
 

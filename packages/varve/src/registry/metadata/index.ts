@@ -24,6 +24,7 @@ export type {
   SweepCursor,
   SweepStep,
   TagRecord,
+  Uncopied,
   UnderReview,
   WriteRules,
 } from './types.ts';

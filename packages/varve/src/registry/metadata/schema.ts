@@ -110,6 +110,41 @@ const pullsMigration = `
     `;
 
 /**
+ * Manifests and tags whose copy in storage (../rebuild/) is not what is here. `version` counts changes, so that a change made
+ * while a copy was written is not taken for written.
+ */
+const copiesMigration = `
+    CREATE TABLE registry_uncopied (
+      id INTEGER PRIMARY KEY,
+      kind TEXT NOT NULL CHECK (kind IN ('manifest', 'tag')),
+      repository_id INTEGER NOT NULL,
+      name TEXT NOT NULL,
+      version INTEGER NOT NULL DEFAULT 1,
+      UNIQUE (kind, repository_id, name)
+    ) STRICT;
+    INSERT INTO registry_uncopied (kind, repository_id, name)
+      SELECT 'manifest', repository_id, digest FROM registry_manifests;
+    INSERT INTO registry_uncopied (kind, repository_id, name)
+      SELECT 'tag', repository_id, name FROM registry_tags;
+    ${[
+      ['manifest', 'INSERT', 'registry_manifests', 'NEW', 'digest'],
+      ['manifest', 'UPDATE OF media_type', 'registry_manifests', 'NEW', 'digest'],
+      ['manifest', 'DELETE', 'registry_manifests', 'OLD', 'digest'],
+      ['tag', 'INSERT', 'registry_tags', 'NEW', 'name'],
+      ['tag', 'UPDATE OF manifest_id', 'registry_tags', 'NEW', 'name'],
+      ['tag', 'DELETE', 'registry_tags', 'OLD', 'name'],
+    ]
+      .map(
+        ([kind, event, table, row, column]) => `
+    CREATE TRIGGER registry_uncopied_${kind}_${event?.slice(0, 6)} AFTER ${event} ON ${table} BEGIN
+      INSERT INTO registry_uncopied (kind, repository_id, name) VALUES ('${kind}', ${row}.repository_id, ${row}.${column})
+      ON CONFLICT (kind, repository_id, name) DO UPDATE SET version = version + 1;
+    END;`,
+      )
+      .join('')}
+    `;
+
+/**
  * Times are milliseconds since 1970. A blob's row without a size stands for one that a manifest names and that is not
  * here. Manifests are small (4 MiB at most, a few KiB as a rule) and are kept here, not in storage: a pull by tag is
  * one indexed read, and a tag and its manifest change in one transaction. `content` is the last column, so that a
@@ -184,5 +219,6 @@ export const registrySchema: Schema = {
     usageMigration,
     reviewMigration,
     pullsMigration,
+    copiesMigration,
   ],
 };

@@ -8,6 +8,7 @@ import { Manifests } from './manifests.ts';
 import { Repositories } from './repositories.ts';
 import { SqliteRobots } from './robots.ts';
 import { registrySchema } from './schema.ts';
+import { uncopiedOfRow } from './rows.ts';
 import { SqliteScrub } from './scrub.ts';
 import type {
   BlobRecord,
@@ -20,6 +21,7 @@ import type {
   QuotaLimit,
   RepositoryUsage,
   TagRecord,
+  Uncopied,
   WriteRules,
 } from './types.ts';
 import { Usage } from './usage.ts';
@@ -149,6 +151,25 @@ export class SqliteMetadata implements MetadataStore {
           const id = this.#repositories.id(repository);
           if (id !== undefined) this.#manifests.pulled(id, reference, at);
         }
+      },
+      { durable: false },
+    );
+  }
+
+  uncopied(limit: number): Uncopied[] {
+    return this.#state
+      .prepare(
+        `SELECT u.id, u.version, u.kind, u.name, r.name AS repository FROM registry_uncopied u
+         JOIN registry_repositories r ON r.id = u.repository_id ORDER BY u.id LIMIT ?`,
+      )
+      .all(limit)
+      .map(uncopiedOfRow);
+  }
+
+  copied({ id, version }: Uncopied): void {
+    this.#state.transaction(
+      () => {
+        this.#state.prepare('DELETE FROM registry_uncopied WHERE id = ? AND version = ?').run(id, version);
       },
       { durable: false },
     );

@@ -71,6 +71,15 @@ export interface TagRecord {
   readonly pulledAt: number | undefined;
 }
 
+/** A manifest (by digest) or a tag (by name) that changed since it was copied to storage. */
+export interface Uncopied {
+  readonly id: number;
+  readonly version: number;
+  readonly kind: 'manifest' | 'tag';
+  readonly repository: string;
+  readonly name: string;
+}
+
 /** A pull to be remembered: of a tag, or by digest, which counts for every tag that points there. */
 export interface Pull {
   readonly repository: string;
@@ -145,6 +154,11 @@ export interface MetadataStore {
   /** What a repository or a namespace is billed for; 0 for an unknown one. */
   usedBytes(scope: QuotaLimit['scope'], name: string): Awaitable<number>;
   usages(page: Page): Awaitable<RepositoryUsage[]>;
+
+  /** Manifests and tags whose copy in storage is not what is here, oldest first. */
+  uncopied(limit: number): Awaitable<Uncopied[]>;
+  /** Takes one off that list, unless it changed since. */
+  copied(item: Uncopied): Awaitable<void>;
 
   readonly garbage: GarbageRecords;
   readonly scrubbing: ScrubRecords;

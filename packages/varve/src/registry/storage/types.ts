@@ -78,6 +78,15 @@ export interface RegistryStorage {
     digest: Digest,
     options: { readonly method: 'GET' | 'HEAD'; readonly expiresIn: number },
   ): Promise<URL>;
+  /**
+   * Keeps a small record by its name, beside the blobs: a copy of what `metadata/` knows, from which it is made again when it
+   * is lost. Whole old or whole new at every instant, and durable when it returns.
+   */
+  writeRecord(name: string, bytes: Uint8Array): Promise<void>;
+  /** Removing what is not there does nothing. */
+  removeRecord(name: string): Promise<void>;
+  /** All records, in no order. Their names are not kept: what matters stands in the bytes. */
+  records(): AsyncIterable<Uint8Array>;
   /** Drops what commits that were killed before `before` (milliseconds since 1970) left half done; returns how many. */
   dropUnfinished?(before: number): Promise<number>;
   close(): Promise<void>;

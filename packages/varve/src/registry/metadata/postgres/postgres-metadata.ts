@@ -1,5 +1,5 @@
 import type { Descriptor, Digest } from '../../../oci/index.ts';
-import { digestOfRow, referrerOfRow, type Row } from '../rows.ts';
+import { digestOfRow, referrerOfRow, type Row, uncopiedOfRow } from '../rows.ts';
 import type {
   BlobRecord,
   Deletion,
@@ -11,6 +11,7 @@ import type {
   QuotaLimit,
   RepositoryUsage,
   TagRecord,
+  Uncopied,
   WriteRules,
 } from '../types.ts';
 import { overQuota } from '../usage.ts';
@@ -262,6 +263,19 @@ export class PostgresMetadata implements MetadataStore {
         [repository, value, at],
       );
     }
+  }
+
+  async uncopied(limit: number): Promise<Uncopied[]> {
+    const rows = await this.#rows(
+      `SELECT u.id, u.version, u.kind, u.name, r.name AS repository FROM registry_uncopied u
+       JOIN registry_repositories r ON r.id = u.repository_id ORDER BY u.id LIMIT $1`,
+      limit,
+    );
+    return rows.map(uncopiedOfRow);
+  }
+
+  async copied({ id, version }: Uncopied): Promise<void> {
+    await this.#database.run('DELETE FROM registry_uncopied WHERE id = $1 AND version = $2', [id, version]);
   }
 
   async usedBytes(scope: QuotaLimit['scope'], name: string): Promise<number> {

@@ -24,6 +24,18 @@ function review(values: string, conflict: 'NOTHING' | 'UPDATE SET since = exclud
       ON CONFLICT (kind, repository_id, subject_id) DO ${conflict};`;
 }
 
+/** Triggers that note that a row's copy in storage is not what is here. */
+function uncopied(kind: string, table: string, column: string, changing: string): string[] {
+  const note = (row: string): string =>
+    `INSERT INTO registry_uncopied (kind, repository_id, name) VALUES ('${kind}', ${row}.repository_id, ${row}.${column})
+      ON CONFLICT (kind, repository_id, name) DO UPDATE SET version = registry_uncopied.version + 1;`;
+  return [
+    trigger(`registry_uncopied_${kind}_made`, `AFTER INSERT ON ${table}`, note('NEW')),
+    trigger(`registry_uncopied_${kind}_changed`, `AFTER UPDATE OF ${changing} ON ${table}`, note('NEW')),
+    trigger(`registry_uncopied_${kind}_removed`, `AFTER DELETE ON ${table}`, note('OLD')),
+  ];
+}
+
 const later = 'UPDATE SET since = excluded.since';
 
 /**
@@ -100,6 +112,14 @@ export const migrations: readonly string[] = [
       UNIQUE (kind, repository_id, subject_id)
     );
     CREATE INDEX registry_review_kind ON registry_review (kind, id);
+    CREATE TABLE registry_uncopied (
+      id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      kind TEXT NOT NULL,
+      repository_id BIGINT NOT NULL,
+      name TEXT COLLATE "C" NOT NULL,
+      version BIGINT NOT NULL DEFAULT 1,
+      UNIQUE (kind, repository_id, name)
+    );
     CREATE TABLE registry_robots (
       name TEXT COLLATE "C" PRIMARY KEY,
       secret_hash TEXT NOT NULL,
@@ -161,6 +181,8 @@ export const migrations: readonly string[] = [
           'NOTHING',
         ),
       ),
+      ...uncopied('manifest', 'registry_manifests', 'digest', 'media_type'),
+      ...uncopied('tag', 'registry_tags', 'name', 'manifest_id'),
     ].join('')}
   `,
 ];

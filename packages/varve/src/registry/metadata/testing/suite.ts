@@ -173,6 +173,20 @@ export function testMetadata(open: () => Promise<MetadataStore>): void {
     );
   });
 
+  cases('lists what changed since it was copied, until it is copied as it is', async (metadata) => {
+    await metadata.putManifest('a', testManifest('m'), ['v1']);
+    const list = async () => (await metadata.uncopied(10)).map(({ kind, name }) => `${kind} ${name}`);
+    assert.deepEqual(await list(), [`manifest ${digestOf('m')}`, 'tag v1']);
+    const [manifest, tag] = await metadata.uncopied(10);
+    await metadata.putManifest('a', testManifest('m2'), ['v1']);
+    for (const item of [manifest, tag]) if (item) await metadata.copied(item);
+    assert.deepEqual((await list()).toSorted(), [`manifest ${digestOf('m2')}`, 'tag v1']);
+    for (const item of await metadata.uncopied(10)) await metadata.copied(item);
+    assert.deepEqual(await list(), []);
+    await metadata.removeManifest('a', digestOf('m2'));
+    assert.deepEqual((await list()).toSorted(), [`manifest ${digestOf('m2')}`, 'tag v1']);
+  });
+
   cases('hides a damaged blob until it is pushed again', async (metadata) => {
     await metadata.addBlob('a', blob('x'));
     await metadata.putManifest('a', testManifest('m', { blobs: [blob('x')] }), ['v1']);

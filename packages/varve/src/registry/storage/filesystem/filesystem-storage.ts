@@ -1,14 +1,16 @@
+import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, open, opendir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, open, opendir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { VarveError } from '../../../base/index.ts';
 import type { ByteRange } from '../../../content/index.ts';
-import { type Digest, digestAlgorithm, digestHex, isDigest } from '../../../oci/index.ts';
+import { type Digest, digestAlgorithm, digestHex, digestOf, isDigest } from '../../../oci/index.ts';
 import type { RegistryStorage, StoredBlob, StoredUpload, WriteSession } from '../types.ts';
 import { FileWriteSession, syncFolder, type UploadPaths } from './write-session.ts';
 
 const uploadId = /^[0-9a-zA-Z-]{1,64}$/;
+const recordFile = /^[0-9a-f]{64}$/;
 const readChunkBytes = 256 * 1024;
 
 /**
@@ -17,6 +19,7 @@ const readChunkBytes = 256 * 1024;
  * blobs/<algorithm>/<first two digits>/<hex>    whole and durable, or absent
  * uploads/<id>                                  bytes so far
  * uploads/<id>.note                             what a resumable upload belongs to
+ * records/<first two digits>/<sha256 of the name>
  * ```
  */
 export class FilesystemStorage implements RegistryStorage {
@@ -109,6 +112,35 @@ export class FilesystemStorage implements RegistryStorage {
     }
   }
 
+  async writeRecord(name: string, bytes: Uint8Array): Promise<void> {
+    const path = await this.#recordPath(name, true);
+    const temporary = `${path}.${randomUUID()}`;
+    try {
+      await writeFile(temporary, bytes, { flag: 'wx', mode: 0o640, flush: true });
+      await rename(temporary, path);
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
+    }
+    await syncFolder(dirname(path));
+  }
+
+  async removeRecord(name: string): Promise<void> {
+    await rm(await this.#recordPath(name, false), { force: true });
+  }
+
+  async *records(): AsyncIterable<Uint8Array> {
+    const folder = join(this.#root, 'records');
+    for (const shard of (await orAbsent(readdir(folder))) ?? []) {
+      for (const entry of (await orAbsent(readdir(join(folder, shard)))) ?? []) {
+        // Not one that a crash left half written beside its name.
+        if (!recordFile.test(entry)) continue;
+        const bytes = await orAbsent(readFile(join(folder, shard, entry)));
+        if (bytes) yield bytes;
+      }
+    }
+  }
+
   async close(): Promise<void> {
     // Nothing is held open between calls.
   }
@@ -117,6 +149,13 @@ export class FilesystemStorage implements RegistryStorage {
     if (!isDigest(digest)) throw new VarveError('invalid', 'DIGEST_INVALID', 'invalid digest');
     const hex = digestHex(digest);
     return join(this.#root, 'blobs', digestAlgorithm(digest), hex.slice(0, 2), hex);
+  }
+
+  async #recordPath(name: string, make: boolean): Promise<string> {
+    const hex = digestHex(digestOf(name));
+    const folder = join(this.#root, 'records', hex.slice(0, 2));
+    if (make) await mkdir(folder, { recursive: true, mode: 0o750 });
+    return join(folder, hex);
   }
 
   #uploadPaths(id: string): UploadPaths {

@@ -1,8 +1,9 @@
 import { VarveError } from '../../../base/index.ts';
-import { type Digest, digestAlgorithm, digestHex, isDigest } from '../../../oci/index.ts';
+import { type Digest, digestAlgorithm, digestHex, digestOf, isDigest } from '../../../oci/index.ts';
 
 export const blobsPrefix = 'blobs/';
 export const uploadsPrefix = 'uploads/';
+export const recordsPrefix = 'records/';
 
 const uploadId = /^[0-9a-zA-Z-]{1,64}$/;
 const blobKeyPattern = /^blobs\/(sha256|sha512)\/[0-9a-f]{2}\/([0-9a-f]+)$/;
@@ -50,4 +51,10 @@ export function parseUploadKey(
   if (!match) return undefined;
   const [, id = '', name = ''] = match;
   return { id, name, ...(chunkName.test(name) ? { offset: Number(name) } : {}) };
+}
+
+/** Names of records have characters that keys may not have, so the key is a hash of it. */
+export function recordKey(name: string): string {
+  const hex = digestHex(digestOf(name));
+  return `${recordsPrefix}${hex.slice(0, 2)}/${hex}`;
 }

@@ -11,6 +11,8 @@ import {
   isUploadId,
   noteKey,
   parseUploadKey,
+  recordKey,
+  recordsPrefix,
   uploadPrefix,
   uploadsPrefix,
 } from './keys.ts';
@@ -21,6 +23,8 @@ import type { ObjectStore, PresignOptions, StoredObject } from './types.ts';
 
 // The longest note that is read; ours have some hundred bytes.
 const maxNoteBytes = 64 * 1024;
+// A manifest has 4 MiB at most, and its record some hundred bytes more.
+const maxRecordBytes = 5 * 1024 * 1024;
 
 /** How {@link ObjectStorage} uses its store. */
 export interface ObjectStorageOptions {
@@ -36,6 +40,7 @@ export interface ObjectStorageOptions {
  * blobs/<algorithm>/<first two digits>/<hex>
  * uploads/<id>/note          what a resumable upload belongs to
  * uploads/<id>/<offset>      the chunk that begins there
+ * records/<first two digits>/<sha256 of the name>
  * ```
  * Several servers may work on one store.
  */
@@ -133,18 +138,40 @@ export class ObjectStorage implements RegistryStorage {
     }
   }
 
+  async writeRecord(name: string, bytes: Uint8Array): Promise<void> {
+    await this.#store.put(recordKey(name), bytes);
+  }
+
+  async removeRecord(name: string): Promise<void> {
+    await this.#store.remove([recordKey(name)]);
+  }
+
+  async *records(): AsyncIterable<Uint8Array> {
+    for await (const { key } of this.#store.list(recordsPrefix)) {
+      const bytes = await this.#readSmall(key, maxRecordBytes);
+      if (bytes) yield bytes;
+    }
+  }
+
   async close(): Promise<void> {
     await this.#store.close?.();
   }
 
   async #readNote(id: string): Promise<string | undefined> {
+    return (await this.#readSmall(noteKey(id), maxNoteBytes))?.toString();
+  }
+
+  /** undefined when it is not there, or larger than any of ours. */
+  async #readSmall(key: string, limit: number): Promise<Buffer | undefined> {
     try {
-      let note = '';
-      for await (const chunk of await this.#store.read(noteKey(id))) {
-        note += (chunk as Buffer).toString('latin1');
-        if (note.length > maxNoteBytes) return undefined;
+      const chunks: Buffer[] = [];
+      let size = 0;
+      for await (const chunk of await this.#store.read(key)) {
+        chunks.push(chunk as Buffer);
+        size += (chunk as Buffer).length;
+        if (size > limit) return undefined;
       }
-      return Buffer.from(note, 'latin1').toString();
+      return Buffer.concat(chunks);
     } catch (error) {
       if (isKind(error, 'not-found')) return undefined;
       throw error;

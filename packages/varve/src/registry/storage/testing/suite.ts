@@ -246,6 +246,21 @@ const cases: Readonly<Record<string, Case>> = {
     const found = await list(storage.list());
     assert.deepEqual(found.map(({ digest }) => digest).sort(), blobs.map((bytes) => digestOf(bytes)).sort());
   },
+  'keeps records by name, whatever is in it, over a restart': async (storage, again) => {
+    await storage.writeRecord('tag team/app v1', Buffer.from('one'));
+    await storage.writeRecord('tag team/app v1', Buffer.from('two'));
+    await storage.writeRecord('manifest a sha256:ü', randomBytes(100_000));
+    await storage.writeRecord('gone', Buffer.from('x'));
+    await storage.removeRecord('gone');
+    await storage.removeRecord('never there');
+    const found = await list((await again()).records());
+    assert.deepEqual(
+      found.map((bytes) => bytes.length).toSorted((a, b) => a - b),
+      [3, 100_000],
+    );
+    assert.ok(found.some((bytes) => Buffer.from(bytes).toString() === 'two'));
+    assert.deepEqual(await list(storage.list()), []);
+  },
   'keeps blobs over a restart': async (storage, again) => {
     const bytes = randomBytes(1000);
     const digest = await put(storage, bytes);

@@ -1,0 +1,2 @@
+export { copyRecords } from './copy-records.ts';
+export { type RebuildReport, rebuildRecords } from './rebuild.ts';
