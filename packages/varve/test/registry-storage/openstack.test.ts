@@ -1,6 +1,7 @@
 import { after, before, describe } from 'node:test';
 import { type SwiftServer, startSwift, swiftMissing } from './judges/swift.ts';
-import { testS3 } from './s3-cases.ts';
+import { testFaults } from './fault-cases.ts';
+import { newBucket, testS3 } from './s3-cases.ts';
 import { testSwift } from './swift-cases.ts';
 
 describe('OpenStack Swift', { skip: swiftMissing }, () => {
@@ -16,4 +17,12 @@ describe('OpenStack Swift', { skip: swiftMissing }, () => {
     user: server.user,
     password: server.password,
   }));
+  testFaults({
+    name: 's3 on swift',
+    url: () => server.url,
+    configure: async (url) => {
+      const access = { url: server.url, accessKey: server.user, secretKey: server.password };
+      return { s3: { ...(await newBucket(access)), regionendpoint: url } };
+    },
+  });
 });

@@ -1,2 +1,10 @@
+export type { OpenStorage, StorageKit } from './module/index.ts';
+export {
+  ObjectStorage,
+  type ObjectStorageOptions,
+  type ObjectStore,
+  type PresignOptions,
+  type StoredObject,
+} from './objects/index.ts';
 export { openStorage } from './open-storage.ts';
 export type { RegistryStorage, StoredBlob, StoredUpload, WriteSession } from './types.ts';

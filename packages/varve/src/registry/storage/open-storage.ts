@@ -11,5 +11,8 @@ export async function openStorage(config: RegistryConfig['storage'], root: strin
   if (config.s3) return (await import('./s3/index.ts')).openS3Storage(config.s3);
   if (config.azure) return (await import('./azure/index.ts')).openAzureStorage(config.azure);
   if (config.swift) return (await import('./swift/index.ts')).openSwiftStorage(config.swift);
+  if (config.module !== undefined) {
+    return await (await import('./module/index.ts')).openModuleStorage(config.module, config.options);
+  }
   return await FilesystemStorage.open(root);
 }

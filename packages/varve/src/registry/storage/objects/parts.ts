@@ -1,4 +1,5 @@
 import { mapLimit } from '../../../base/index.ts';
+import { withRetry } from './retry.ts';
 import type { ObjectStore, StoredObject } from './types.ts';
 
 /** A part of a multipart upload, as the store wants it back at the end. */
@@ -58,7 +59,7 @@ export async function assembleByParts(
 ): Promise<void> {
   const [only] = sources;
   if (only && sources.length === 1 && only.size <= api.maxCopyBytes) return await api.copy(only, target);
-  const upload: PartUpload = { target, id: await api.begin(target) };
+  const upload: PartUpload = { target, id: await withRetry(() => api.begin(target)) };
   try {
     const parts = await mapLimit(planParts(sources, api.minPartBytes), partsAtOnce, async (part, index) => {
       const [first] = part;

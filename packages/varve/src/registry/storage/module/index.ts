@@ -1,0 +1,1 @@
+export { type OpenStorage, openModuleStorage, type StorageKit, storageKit } from './load-module.ts';
