@@ -34,7 +34,7 @@ const may = (
 
 test('matches globs as they are written, and the whole name', () => {
   for (const [pattern, matching, other] of [
-    ['team/*', ['team/a'], ['team', 'team/a/b', 'xteam/a', 'team/']],
+    ['team/*', ['team/a'], ['team', 'team/a/b', 'xteam/a']],
     ['team/**', ['team/a', 'team/a/b'], ['team', 'teams/a']],
     ['**/app', ['a/app', 'a/b/app'], ['app', 'a/apps']],
     ['a.b', ['a.b'], ['axb']],
