@@ -7,6 +7,8 @@ import type { AzureSettings } from '../../src/registry/config/index.ts';
 import { azureBlock } from '../../src/registry/config/storage-backends-block.ts';
 import { openAzureStorage } from '../../src/registry/storage/azure/index.ts';
 import { testStorage } from '../../src/registry/storage/testing/suite.ts';
+import { testServed } from './end-to-end.ts';
+import { testFaults } from './fault-cases.ts';
 import { type AzuriteServer, azuriteMissing, startAzurite } from './judges/azurite.ts';
 
 describe('Azure', { skip: azuriteMissing }, () => {
@@ -57,4 +59,11 @@ describe('Azure', { skip: azuriteMissing }, () => {
     unsigned.search = '';
     assert.equal((await fetch(unsigned)).ok, false);
   });
+
+  const block = async (url: string) => ({
+    azure: { ...(await newContainer()), serviceurl: `${url}/${server.account}` },
+  });
+  const url = (): string => new URL(server.serviceUrl).origin;
+  testFaults({ name: 'azure', url, configure: block });
+  testServed({ name: 'azure', configure: () => block(url()), redirects: true });
 });

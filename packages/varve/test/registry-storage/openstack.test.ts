@@ -1,8 +1,9 @@
 import { after, before, describe } from 'node:test';
 import { type SwiftServer, startSwift, swiftMissing } from './judges/swift.ts';
+import { testServed } from './end-to-end.ts';
 import { testFaults } from './fault-cases.ts';
-import { newBucket, testS3 } from './s3-cases.ts';
-import { testSwift } from './swift-cases.ts';
+import { testS3 } from './s3-cases.ts';
+import { newContainer, testSwift } from './swift-cases.ts';
 
 describe('OpenStack Swift', { skip: swiftMissing }, () => {
   let server: SwiftServer;
@@ -12,17 +13,15 @@ describe('OpenStack Swift', { skip: swiftMissing }, () => {
   after(() => server[Symbol.asyncDispose]());
 
   testS3('s3 on swift', () => ({ url: server.url, accessKey: server.user, secretKey: server.password }));
-  testSwift('swift', () => ({
+  const access = () => ({
     authUrl: `${server.url}/auth/v1.0`,
     user: server.user,
     password: server.password,
-  }));
-  testFaults({
-    name: 's3 on swift',
-    url: () => server.url,
-    configure: async (url) => {
-      const access = { url: server.url, accessKey: server.user, secretKey: server.password };
-      return { s3: { ...(await newBucket(access)), regionendpoint: url } };
-    },
   });
+  testSwift('swift', access);
+  const block = async (url: string) => ({
+    swift: { ...(await newContainer(access())), authurl: `${url}/auth/v1.0` },
+  });
+  testFaults({ name: 'swift', url: () => server.url, configure: block });
+  testServed({ name: 'swift', configure: () => block(server.url), redirects: true });
 });
