@@ -21,6 +21,8 @@ export interface OverlayMount {
   readonly upper?: { readonly path: string; readonly work: string };
   readonly target: string;
   readonly attributes?: MountAttributes;
+  /** Follows what an overlay mounted otherwise left in a layer: moved folders, and files without their bytes. No upper then. */
+  readonly follow?: boolean;
 }
 
 /** The kernel's OVL_MAX_STACK; one more fails with EINVAL (measured on 6.18). */
@@ -36,6 +38,16 @@ const switches = ['index', 'redirect_dir', 'metacopy'] as const;
 /** The switches this kernel knows (they came with 4.10, 4.13 and 4.19). */
 export function offSwitches(): string[] {
   return switches.filter((name) => existsSync(`/sys/module/overlay/parameters/${name}`));
+}
+
+/** `metacopy=on` turns redirects on too, and may not be given with another word about them. */
+function switchOptions({ follow }: OverlayMount): FsOption[] {
+  if (follow)
+    return [
+      ['index', 'off'],
+      ['metacopy', 'on'],
+    ];
+  return offSwitches().map((name) => [name, 'off'] as const);
 }
 
 let hasLowerPlus: boolean | undefined;
@@ -84,7 +96,7 @@ export function mountByOptions(overlay: OverlayMount): void {
   const { lowers, upper } = overlay;
   const inFull = [...lowers.map(({ path }) => path), upper?.work ?? ''].every(isShort);
   const names = inFull ? fullNames(overlay) : shortNames(overlay);
-  const options: FsOption[] = [['source', 'overlay'], ...offSwitches().map((name) => [name, 'off'] as const)];
+  const options: FsOption[] = [['source', 'overlay'], ...switchOptions(overlay)];
   for (const lower of names.lowers) options.push(['lowerdir+', lower]);
   if (names.upper) options.push(['upperdir', names.upper.diff], ['workdir', names.upper.work]);
   const go = (): void => mountFilesystem('overlay', options, target, attributes);
@@ -98,7 +110,7 @@ const pageBytes = 4096;
 export function mountByString(overlay: OverlayMount): void {
   const { lowers, upper } = shortNames(overlay);
   const options = [
-    ...offSwitches().map((name) => `${name}=off`),
+    ...switchOptions(overlay).map(([name, value]) => `${name}=${value}`),
     `lowerdir=${lowers.join(':')}`,
     ...(upper ? [`upperdir=${upper.diff}`, `workdir=${upper.work}`] : []),
   ].join(',');

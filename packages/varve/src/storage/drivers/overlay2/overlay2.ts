@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, unlinkSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseBytes } from '../../../base/index.ts';
+import { parseBytes, VarveError } from '../../../base/index.ts';
 import { applyLayer, type DiffSource } from '../../../layer/index.ts';
-import { bindMount, filesystemName } from '../../../linux/index.ts';
+import { bindMount, filesystemName, unmountInBackground } from '../../../linux/index.ts';
 import type { ChainID } from '../../../oci/index.ts';
 import { parseBooleanOption, readStorageOptions, type StorageOption } from '../../options.ts';
 import { existingAncestor, makeRootFolder } from '../../tree/folders.ts';
@@ -140,6 +140,48 @@ export class Overlay2Driver extends TreeDriver {
   protected diffSource(snapshot: Snapshot): DiffSource {
     const lowers = this.#diffsFrom(snapshot.parent);
     return { kind: 'overlay', upper: layout(snapshot).diff, lowers };
+  }
+
+  /**
+   * The upper folder is the diff, unless an overlay mounted with `redirect_dir` or `metacopy` has written there: then a
+   * moved folder is an empty one with a reference, and a changed file may lack its bytes. What such a stack shows is compared
+   * with what the parent shows.
+   */
+  protected override async withDiffSource<T>(
+    snapshot: Snapshot,
+    work: (source: DiffSource) => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await super.withDiffSource(snapshot, work);
+    } catch (error) {
+      if (!VarveError.is(error) || error.code !== 'OVERLAY_REDIRECT') throw error;
+      return await this.#withViews(snapshot, work);
+    }
+  }
+
+  async #withViews<T>(snapshot: Snapshot, work: (source: DiffSource) => Promise<T>): Promise<T> {
+    const staging = this.tree.stage();
+    const at = (name: string): string => join(staging.path, name);
+    const view = (name: string, stack: readonly Snapshot[]): void => {
+      mkdirSync(at(name));
+      // An overlay without an upper folder takes two lower ones.
+      const layers = [
+        ...stack.map((layer) => ({ id: layer.id, path: layout(layer).diff })),
+        { id: 'empty', path: at('empty') },
+      ];
+      const base = this.tree.folder;
+      mountOverlay({ base, lowers: layers, target: at(name), attributes: { readOnly: true }, follow: true });
+    };
+    const below = this.tree.chain(snapshot.parent);
+    try {
+      mkdirSync(at('empty'));
+      view('upper', [snapshot, ...below]);
+      view('lower', below);
+      return await work({ kind: 'trees', upper: at('upper'), lower: at('lower') });
+    } finally {
+      for (const name of ['upper', 'lower']) await unmountInBackground(at(name), { detach: true });
+      this.tree.abandon(staging);
+    }
   }
 
   protected override dropped(snapshot: Snapshot): void {
