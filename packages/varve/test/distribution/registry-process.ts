@@ -36,11 +36,15 @@ ${extra}`,
   });
 }
 
-/** Varve's own registry. */
-export async function startVarveRegistry(): Promise<RegistryProcess> {
+/** Varve's own registry. @param auth the block of its configuration. */
+export async function startVarveRegistry(auth?: object): Promise<RegistryProcess> {
   const program = join(import.meta.dirname, '../registry/serve.ts');
   return await start((root, port) =>
-    spawn(process.execPath, [program, join(root, 'data'), port], { stdio: ['ignore', 'pipe', 'inherit'] }),
+    spawn(
+      process.execPath,
+      [program, join(root, 'data'), port, ...(auth === undefined ? [] : [JSON.stringify(auth)])],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    ),
   );
 }
 

@@ -38,7 +38,12 @@ export interface Identity {
   /** Present when it came with a token of Docker's protocol: the token's `access`, and whose token it is. */
   readonly token?: { readonly access: readonly AccessEntry[]; readonly issuer: 'embedded' | 'outside' };
   /** The credentials were wrong, and why: nothing is allowed to it. */
-  readonly refusal?: { readonly reason: string; readonly scheme: 'basic' | 'bearer' | 'certificate' };
+  readonly refusal?: {
+    readonly reason: string;
+    readonly scheme: 'basic' | 'bearer' | 'certificate';
+    /** The user name that came with them. */
+    readonly claimed?: string;
+  };
   readonly remote?: string | undefined;
 }
 

@@ -97,6 +97,23 @@ export class ConfiguredAccess implements AccessControl {
     return challenge && challengeOf(challenge, request, scopes, error);
   }
 
+  /** Logs a token that was given. */
+  auditToken(identity: Identity, asked: readonly AccessEntry[], given: readonly AccessEntry[]): void {
+    const { audit, logger } = this.#parts;
+    const narrowed = given.length < asked.length;
+    if (audit === 'none' || (audit === 'denied' && !narrowed)) return;
+    logger.info(
+      {
+        subject: subjectOf(identity),
+        via: identity.via,
+        remote: identity.remote,
+        asked: asked.map(formatScope),
+        given: given.map(formatScope),
+      },
+      'token given',
+    );
+  }
+
   /** What the decisions go by. */
   get rules(): DecisionRules {
     return this.#parts.rules;
@@ -137,12 +154,12 @@ export class ConfiguredAccess implements AccessControl {
       return await this.#identifyOidc(await oidc.verify(issuer, password));
     }
     if (!(await passwords.verify(user, password, remote))) {
-      return refused('wrong user name or password', 'basic', remote);
+      return refused('wrong user name or password', 'basic', remote, user);
     }
     if (!user.startsWith(robotPrefix)) return { kind: 'user', name: user, groups: [], via: 'htpasswd' };
     const name = user.slice(robotPrefix.length);
     const record = await robots?.find(name);
-    if (!record) return refused('wrong user name or password', 'basic', remote);
+    if (!record) return refused('wrong user name or password', 'basic', remote, user);
     return { kind: 'robot', name, groups: [], via: 'robot', grants: record.grants };
   }
 
@@ -199,6 +216,7 @@ export class ConfiguredAccess implements AccessControl {
     logger.info(
       {
         subject: subjectOf(identity),
+        ...(identity.refusal?.claimed === undefined ? {} : { claimed: identity.refusal.claimed }),
         via: identity.via,
         remote: identity.remote,
         resource: `${resource.type}:${resource.name}`,
@@ -217,6 +235,8 @@ function refused(
   reason: string,
   scheme: 'basic' | 'bearer' | 'certificate',
   remote: string | undefined,
+  claimed?: string,
 ): Identity {
-  return { ...anonymous, refusal: { reason, scheme }, remote };
+  const named = claimed === undefined ? {} : { claimed: claimed.slice(0, 255) };
+  return { ...anonymous, refusal: { reason, scheme, ...named }, remote };
 }

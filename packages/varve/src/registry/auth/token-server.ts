@@ -57,6 +57,7 @@ export class TokenServer {
     const { token: _, ...holder } = identity;
     const access = narrow(this.#access.rules, holder, asked);
     const token = await this.#tokens.issue(identity, access, now);
+    this.#access.auditToken(identity, asked, access);
     const offline = options.offline && identity.kind !== 'anonymous';
     return {
       token,

@@ -4,7 +4,8 @@ import { duration } from './values.ts';
 const webAddress = z.string().refine(
   (text) => {
     const url = URL.parse(text);
-    return url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.hash === '';
+    const plain = /^[!#-[\]-~]+$/.test(text);
+    return plain && url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.hash === '';
   },
   { error: 'not a web address such as https://auth.example.com/token' },
 );

@@ -14,7 +14,7 @@ export const giveToken: Handler = async (exchange, services) => {
   const server = tokenServerOf(services);
   const { query, identity } = exchange;
   checkService(server, query.get('service'));
-  await answer(exchange, server, identity, {
+  await answer(exchange, services, identity, {
     scopes: query.getAll('scope'),
     offline: query.get('offline_token') === 'true',
   });
@@ -43,7 +43,7 @@ export const giveTokenForForm: Handler = async (exchange, services) => {
   } else {
     throw badRequest('unsupported_grant_type', 'grant_type is password or refresh_token');
   }
-  await answer(exchange, server, identity, {
+  await answer(exchange, services, identity, {
     scopes: form.getAll('scope'),
     offline: grantType === 'password' && form.get('access_type') === 'offline',
   });
@@ -61,11 +61,13 @@ export const publishKeys: Handler = (exchange, services) => {
 
 async function answer(
   exchange: Exchange,
-  server: TokenServer,
+  services: Services,
   identity: Identity,
   options: { readonly scopes: readonly string[]; readonly offline: boolean },
 ): Promise<void> {
   if (identity.refusal) {
+    // Asked for the log: it is the same no.
+    await services.auth.access.decide(identity, { type: 'registry', name: 'base' }, 'pull');
     throw new RegistryError('UNAUTHORIZED', {
       message: identity.refusal.reason,
       headers: { 'WWW-Authenticate': 'Basic realm="token", charset="UTF-8"' },
@@ -74,7 +76,9 @@ async function answer(
   // A token buys no other token: its bearer would live for ever.
   if (identity.token)
     throw new RegistryError('UNAUTHORIZED', { message: 'a token is not given for a token' });
-  const token = await server.grant(identity, parseScopes(options.scopes), { offline: options.offline });
+  const token = await tokenServerOf(services).grant(identity, parseScopes(options.scopes), {
+    offline: options.offline,
+  });
   exchange.send(
     200,
     ['Content-Type', 'application/json', 'Cache-Control', 'no-store', 'Pragma', 'no-cache'],
