@@ -35,7 +35,7 @@ export const engineCommand: Command = {
       short: 's',
       type: 'string',
       value: 'driver',
-      description: 'overlay2, vfs, erofs, overlay, btrfs or devicemapper',
+      description: 'erofs, overlay2, vfs, overlay, btrfs, aufs or devicemapper',
     },
     {
       name: 'storage-opt',
