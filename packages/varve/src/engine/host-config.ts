@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { cpus } from 'node:os';
 import { VarveError } from '../base/index.ts';
+import { defaultMaskedPaths, defaultReadonlyPaths } from '../runtime/index.ts';
 import type { HostConfig, RestartPolicyName } from './types.ts';
 
 const defaults: HostConfig = {
@@ -37,21 +38,8 @@ const defaults: HostConfig = {
   Runtime: 'runc',
   Devices: [],
   Ulimits: null,
-  MaskedPaths: [
-    '/proc/acpi',
-    '/proc/asound',
-    '/proc/interrupts',
-    '/proc/kcore',
-    '/proc/keys',
-    '/proc/latency_stats',
-    '/proc/sched_debug',
-    '/proc/scsi',
-    '/proc/timer_list',
-    '/proc/timer_stats',
-    '/sys/devices/virtual/powercap',
-    '/sys/firmware',
-  ],
-  ReadonlyPaths: ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'],
+  MaskedPaths: null,
+  ReadonlyPaths: null,
   CpuShares: 0,
   Memory: 0,
   NanoCpus: 0,
@@ -103,7 +91,12 @@ export function checkRestartPolicy(policy: HostConfig['RestartPolicy']): void {
  * @throws VarveError `invalid` in Docker's words.
  */
 export function completeHostConfig(request: Partial<HostConfig>): HostConfig {
-  const config: HostConfig = { ...defaults, ...given(request) };
+  const config: HostConfig = {
+    ...defaults,
+    MaskedPaths: defaultMaskedPaths(),
+    ReadonlyPaths: defaultReadonlyPaths,
+    ...given(request),
+  };
   const policy = config.RestartPolicy;
   checkRestartPolicy(policy);
   if (config.AutoRemove && policy.Name !== '' && policy.Name !== 'no') {
