@@ -114,7 +114,7 @@ class Promises {
       const found = read(root);
       await driver.unmount(key);
       const active = driver.info(key)?.kind === 'active';
-      const expected = this.contents.get(key) ?? new Map();
+      const expected = this.contents.get(key) ?? new Map<string, string | null>();
       // What was written to an active snapshot is nobody's promise; what it stands on is.
       for (const path of found.keys())
         if (active && path.startsWith('dir/step-') && !expected.has(path)) found.delete(path);

@@ -68,13 +68,6 @@ const weights: Readonly<Record<OperationKind, number>> = {
 const kinds = Object.entries(weights).flatMap(([kind, weight]) =>
   Array.from({ length: weight }, () => kind as OperationKind),
 );
-const made: Partial<Record<OperationKind, NodeKind>> = {
-  create: 'file',
-  folder: 'folder',
-  symlink: 'symlink',
-  fifo: 'fifo',
-  device: 'device',
-};
 const maxDepth = 4;
 
 /** Writes random sequences, layer after layer, each on the tree that those before it left. */
@@ -108,9 +101,14 @@ export class Sequence {
 
   /** A step of this kind, or nothing when the tree has nothing that it could be done to. */
   #step(kind: OperationKind): Operation | undefined {
-    const node = made[kind];
-    if (node) return this.#make(kind, node);
     switch (kind) {
+      case 'create':
+        return this.#make(kind, 'file');
+      case 'folder':
+      case 'symlink':
+      case 'fifo':
+      case 'device':
+        return this.#make(kind, kind);
       case 'append':
       case 'overwrite':
       case 'truncate':
@@ -129,7 +127,7 @@ export class Sequence {
         return this.#link();
       case 'move':
         return this.#move();
-      default:
+      case 'remove':
         return this.#remove();
     }
   }
