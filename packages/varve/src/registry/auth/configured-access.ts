@@ -100,15 +100,16 @@ export class ConfiguredAccess implements AccessControl {
   /** Logs a token that was given. */
   auditToken(identity: Identity, asked: readonly AccessEntry[], given: readonly AccessEntry[]): void {
     const { audit, logger } = this.#parts;
-    const narrowed = given.length < asked.length;
+    const [wanted, got] = [asked.map(formatScope), given.map(formatScope)];
+    const narrowed = wanted.some((scope) => !got.includes(scope));
     if (audit === 'none' || (audit === 'denied' && !narrowed)) return;
     logger.info(
       {
         subject: subjectOf(identity),
         via: identity.via,
         remote: identity.remote,
-        asked: asked.map(formatScope),
-        given: given.map(formatScope),
+        asked: wanted,
+        given: got,
       },
       'token given',
     );
