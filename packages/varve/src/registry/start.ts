@@ -1,14 +1,18 @@
 import { join, resolve } from 'node:path';
 import { type Logger, pino } from 'pino';
 import { parseDuration, VarveError } from '../base/index.ts';
+import { digestOf } from '../oci/index.ts';
 import { type AccessControl, type Auth, openAuth } from './auth/index.ts';
 import { configSchema, parseAddress, type RegistryConfig, type RegistryConfigInput } from './config/index.ts';
 import { startControl } from './control/index.ts';
 import { type CollectOptions, type CollectReport, RecentlyUsed } from './gc/index.ts';
+import { RateLimit } from './http/rate-limit.ts';
 import { HttpServer } from './http/server.ts';
 import { readTls } from './http/tls.ts';
 import { Maintenance } from './maintenance/index.ts';
 import { type MetadataStore, SqliteMetadata } from './metadata/index.ts';
+import { Notifier } from './notifications/index.ts';
+import { openMetrics, startDebugServer } from './operations/index.ts';
 import { Quota } from './quota/index.ts';
 import { immutableTags, Pulls } from './retention/index.ts';
 import { lockRoot } from './storage/filesystem/index.ts';
@@ -29,6 +33,8 @@ export interface Registry extends AsyncDisposable {
   readonly address: { readonly host: string; readonly port: number };
   /** `http://host:port`, of the loopback address when it listens on all. */
   readonly url: string;
+  /** Port of `http.debug`; undefined where that is off. */
+  readonly debugPort: number | undefined;
   /** What keeps it in order, by hand. */
   readonly maintenance: Maintenance;
   /** Removes what nothing needs, while it serves. */
@@ -75,6 +81,11 @@ export async function startRegistry(
   const pulls = new Pulls(metadata);
   const quota = new Quota(config.quotas, metadata);
   const uploads = new Uploads(storage, metadata, quota, { cluster: postgres !== undefined });
+  const { debug } = config.http;
+  const metrics = debug?.prometheus.enabled ? await openMetrics(metadata) : undefined;
+  const notifier = new Notifier(config.notifications.endpoints, metadata, logger, (outcome) =>
+    metrics?.notified(outcome),
+  );
   const maintenance = new Maintenance({
     config,
     storage,
@@ -83,6 +94,8 @@ export async function startRegistry(
     recentlyUsed,
     pulls,
     quota,
+    notifier,
+    metrics,
     logger,
   });
   const server = new HttpServer(
@@ -95,6 +108,7 @@ export async function startRegistry(
         pulls,
         quota,
         maintenance,
+        notifier,
         immutableTags: (repository) => immutableTags(config.tags.immutable, repository),
         redirect: config.storage.redirect,
         deleteEnabled: config.storage.delete.enabled,
@@ -112,6 +126,8 @@ export async function startRegistry(
         (name) => name.toLowerCase() === 'access-control-allow-origin',
       ),
       commonHeaders: commonHeaders(config),
+      rateLimit: new RateLimit(config.http.ratelimit),
+      metrics,
     },
     {
       maxRequests: config.http.maxrequests,
@@ -122,7 +138,23 @@ export async function startRegistry(
   );
   const { host, port } = parseAddress(config.http.addr) ?? { host: '127.0.0.1', port: 5000 };
   const bound = await server.listen(host, port);
-  resources.defer(() => server.drain(milliseconds(config.http.draintimeout)));
+  let serving = true;
+  const debugServer =
+    debug &&
+    (await startDebugServer(debug.addr, {
+      metrics,
+      metricsPath: debug.prometheus.path,
+      ready: () => serving,
+      check: async () => {
+        await metadata.repositories({ limit: 1 });
+        await storage.stat(digestOf(''));
+      },
+    }));
+  if (debugServer) resources.use(debugServer);
+  resources.defer(() => {
+    serving = false;
+    return server.drain(milliseconds(config.http.draintimeout));
+  });
   const url = urlOf(config.http.tls ? 'https' : 'http', bound.address, bound.port);
   logger.info({ url, root, storage: storage.name }, 'registry listening');
 
@@ -147,6 +179,7 @@ export async function startRegistry(
   return {
     address: { host: bound.address, port: bound.port },
     url,
+    debugPort: debugServer?.port,
     maintenance,
     collectGarbage: (collectOptions) => maintenance.collect(collectOptions),
     purgeUploads: () => maintenance.purgeUploads(),

@@ -11,6 +11,31 @@ export const httpBlock = z
       .default({})
       .describe('Headers of every answer.'),
     tls: tlsBlock,
+    debug: z
+      .strictObject({
+        addr: address.describe('Address for /metrics, /healthz and /readyz; not for the world.'),
+        prometheus: z
+          .strictObject({
+            enabled: z.boolean().default(false).describe('Count for Prometheus.'),
+            path: z.string().startsWith('/').default('/metrics'),
+          })
+          .prefault({}),
+      })
+      .optional(),
+    ratelimit: z
+      .array(
+        z.strictObject({
+          methods: z
+            .array(z.enum(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']))
+            .default([])
+            .describe('All when there is none.'),
+          repositories: z.string().min(1).default('**').describe('Glob of repository names.'),
+          rate: z.number().positive().describe('Requests a second of one client in the long run.'),
+          burst: z.number().min(1).describe('Requests at once after a pause.'),
+        }),
+      )
+      .default([])
+      .describe('A client that goes beyond one of these gets 429.'),
     draintimeout: duration('10s', 'How long running requests may take when the server stops.'),
     idletimeout: duration('2m', 'A connection on which nothing moves for so long is closed.'),
     maxrequests: z

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { authBlock } from './auth-block.ts';
 import { httpBlock } from './http-block.ts';
 import { logBlock } from './log-block.ts';
+import { notificationsBlock } from './notifications-block.ts';
 import { metadataBlock } from './metadata-block.ts';
 import { quotasBlock } from './quotas-block.ts';
 import { storageBlock } from './storage-block.ts';
@@ -16,6 +17,7 @@ export const configSchema = z.strictObject({
   auth: authBlock,
   metadata: metadataBlock,
   quotas: quotasBlock,
+  notifications: notificationsBlock,
   tags: tagsBlock,
 });
 

@@ -15,6 +15,8 @@ import { errorBody, RegistryError } from '../errors.ts';
 import { checkRepositoryName } from '../names.ts';
 import { accessRequestOf } from './access-request.ts';
 import { Exchange, type HeaderList } from './exchange.ts';
+import type { Metrics } from '../operations/index.ts';
+import type { RateLimit } from './rate-limit.ts';
 import { findRoute, type Route } from './router.ts';
 import { type Operation, routes } from './routes.ts';
 import type { Services } from './services.ts';
@@ -32,6 +34,10 @@ export interface DispatchParts {
    */
   readonly crossOriginWrites: boolean;
   readonly commonHeaders: HeaderList;
+  /** How often one client may do what. */
+  readonly rateLimit: RateLimit;
+  /** Counts requests, where somebody looks. */
+  readonly metrics: Metrics | undefined;
 }
 
 const baseResource: Resource = { type: 'registry', name: 'base' };
@@ -46,6 +52,7 @@ export async function dispatch(
   awaitsContinue: boolean,
 ): Promise<void> {
   const startedAt = performance.now();
+  parts.metrics?.started();
   const remote = request.socket.remoteAddress;
   const url = request.url ?? '/';
   const mark = url.indexOf('?');
@@ -68,7 +75,10 @@ export async function dispatch(
   let failure: RegistryError | undefined;
   let gone = false;
   try {
-    exchange = open(await parts.access.identify(asking));
+    const identity = await parts.access.identify(asking);
+    exchange = open(identity);
+    const client = identity.kind === 'anonymous' ? `${remote}` : subjectOf(identity);
+    parts.rateLimit.take(client, request.method ?? '', route?.name ?? '');
     await answer(parts, exchange, route);
   } catch (error) {
     failure = RegistryError.from(error);
@@ -76,7 +86,21 @@ export async function dispatch(
     exchange ??= open(anonymous);
     sendFailure(exchange, failure);
   }
-  logRequest(parts, exchange, { url, remote, failure, gone, milliseconds: performance.now() - startedAt });
+  const milliseconds = performance.now() - startedAt;
+  parts.metrics?.observe({
+    method: request.method ?? '',
+    route: route?.kind ?? 'none',
+    status: statusOf(response),
+    milliseconds,
+    receivedBytes: Number(request.headers['content-length'] ?? 0),
+    sentBytes: exchange.sentBytes,
+  });
+  logRequest(parts, exchange, { url, remote, failure, gone, milliseconds });
+}
+
+/** 499 as nginx says it: nobody was there to be answered. */
+function statusOf(response: ServerResponse): number {
+  return response.headersSent ? response.statusCode : 499;
 }
 
 async function answer(parts: DispatchParts, exchange: Exchange, route: Route | undefined): Promise<void> {
@@ -185,8 +209,7 @@ function logRequest(
 ): void {
   const { request, response } = exchange;
   const { failure, gone } = facts;
-  // 499 as nginx says it: nobody was there to be answered.
-  const status = response.headersSent ? response.statusCode : 499;
+  const status = statusOf(response);
   // A failure with a cause is one of ours or of the system, also where the client is told 404.
   if (failure && !gone && (failure.status >= 500 || failure.cause !== undefined)) {
     logger.error({ err: failure.cause ?? failure, method: request.method, url: facts.url }, 'request failed');

@@ -1,8 +1,10 @@
+import { subjectOf } from '../auth/index.ts';
 import { RegistryError } from '../errors.ts';
 import { maxManifestBytes, readManifest } from '../manifests/document.ts';
 import { tagIsImmutable } from '../metadata/index.ts';
 import { isTag, parseManifestReference } from '../names.ts';
 import { deletesAreDisabled } from './blobs.ts';
+import type { Exchange } from './exchange.ts';
 import { matchesEtag } from './ranges.ts';
 import type { Handler } from './services.ts';
 
@@ -38,7 +40,7 @@ export const getManifest: Handler = async (exchange, { metadata, pulls }) => {
 };
 
 /** PUT by tag or digest, with further tags as `tag` parameters. spec.md#pushing-manifests. */
-export const putManifest: Handler = async (exchange, { metadata, quota, immutableTags }) => {
+export const putManifest: Handler = async (exchange, { metadata, quota, immutableTags, notifier }) => {
   const { name, reference } = exchange.route;
   const target = parseManifestReference(reference);
   const tags = 'tag' in target ? [target.tag] : readTags(exchange.query);
@@ -48,6 +50,15 @@ export const putManifest: Handler = async (exchange, { metadata, quota, immutabl
   await metadata.putManifest(name, manifest, tags, {
     limits: quota.limitsOf(name),
     immutable: immutableTags(name),
+    deliveries: notifier.deliveriesOf({
+      action: 'push',
+      repository: name,
+      digest: manifest.digest,
+      tags,
+      mediaType: manifest.mediaType,
+      size: manifest.size,
+      ...who(exchange),
+    }),
   });
   exchange.send(201, [
     'Location',
@@ -60,16 +71,25 @@ export const putManifest: Handler = async (exchange, { metadata, quota, immutabl
 };
 
 /** DELETE of a tag, or of a manifest with all its tags. spec.md#content-management. */
-export const deleteManifest: Handler = async (exchange, { metadata, deleteEnabled, immutableTags }) => {
+export const deleteManifest: Handler = async (
+  exchange,
+  { metadata, deleteEnabled, immutableTags, notifier },
+) => {
   if (!deleteEnabled) throw deletesAreDisabled();
   const { name, reference } = exchange.route;
   const target = parseManifestReference(reference);
   const immutable = immutableTags(name);
   if ('tag' in target && immutable?.(target.tag)) throw tagIsImmutable(target.tag);
+  const deliveries = notifier.deliveriesOf({
+    action: 'delete',
+    repository: name,
+    ...('tag' in target ? { tags: [target.tag] } : { tags: [], digest: target.digest }),
+    ...who(exchange),
+  });
   const deletion =
     'tag' in target
-      ? await metadata.removeTag(name, target.tag)
-      : await metadata.removeManifest(name, target.digest, { immutable });
+      ? await metadata.removeTag(name, target.tag, { deliveries })
+      : await metadata.removeManifest(name, target.digest, { immutable, deliveries });
   if (deletion === 'immutable') {
     throw new RegistryError('DENIED', {
       status: 409,
@@ -80,6 +100,10 @@ export const deleteManifest: Handler = async (exchange, { metadata, deleteEnable
   if (deletion !== 'deleted') throw new RegistryError('MANIFEST_UNKNOWN', { detail: { name, reference } });
   exchange.send(202, []);
 };
+
+function who(exchange: Exchange): { readonly actor: string; readonly remote: string | undefined } {
+  return { actor: subjectOf(exchange.identity), remote: exchange.request.socket.remoteAddress };
+}
 
 function readTags(query: URLSearchParams): string[] {
   const tags = [...new Set(query.getAll('tag'))];

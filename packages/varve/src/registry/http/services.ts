@@ -2,6 +2,7 @@ import type { Auth } from '../auth/index.ts';
 import type { RecentlyUsed } from '../gc/index.ts';
 import type { Maintenance } from '../maintenance/index.ts';
 import type { MetadataStore } from '../metadata/index.ts';
+import type { Notifier } from '../notifications/index.ts';
 import type { Quota } from '../quota/index.ts';
 import type { Pulls } from '../retention/index.ts';
 import type { RegistryStorage } from '../storage/index.ts';
@@ -17,6 +18,7 @@ export interface Services {
   readonly pulls: Pulls;
   readonly quota: Quota;
   readonly maintenance: Maintenance;
+  readonly notifier: Notifier;
   /** The test for a repository's tags; undefined when none of them is immutable. */
   readonly immutableTags: (repository: string) => ((tag: string) => boolean) | undefined;
   readonly deleteEnabled: boolean;

@@ -11,6 +11,8 @@ import {
 } from '../gc/index.ts';
 import type { MetadataStore, RepositoryUsage } from '../metadata/index.ts';
 import { copyRecords, type RebuildReport, rebuildRecords } from '../rebuild/index.ts';
+import type { Notifier } from '../notifications/index.ts';
+import type { Metrics } from '../operations/index.ts';
 import type { Quota } from '../quota/index.ts';
 import { type Pulls, type RepositoryDecisions, retainTags } from '../retention/index.ts';
 import { type ScrubOptions, type ScrubReport, scrub } from '../scrub/index.ts';
@@ -27,6 +29,8 @@ export interface MaintenanceParts {
   readonly recentlyUsed: RecentlyUsed;
   readonly pulls: Pulls;
   readonly quota: Quota;
+  readonly notifier: Notifier;
+  readonly metrics: Metrics | undefined;
   readonly logger: Logger;
 }
 
@@ -57,7 +61,9 @@ export class Maintenance {
   async collect(options?: CollectOptions): Promise<CollectReport> {
     // Blobs whose records are still to come would look like garbage.
     await this.#rebuilding;
-    return await collectGarbage(this.#parts, options);
+    const report = await collectGarbage(this.#parts, options);
+    this.#parts.metrics?.collected(report.manifests, report.blobs.length, report.bytes);
+    return report;
   }
 
   /** Makes the records again from storage; see {@link rebuildRecords}. */
@@ -77,8 +83,10 @@ export class Maintenance {
     return planCollection(this.#parts, options);
   }
 
-  scrub(options?: ScrubOptions): Promise<ScrubReport> {
-    return scrub(this.#parts, options);
+  async scrub(options?: ScrubOptions): Promise<ScrubReport> {
+    const report = await scrub(this.#parts, options);
+    this.#parts.metrics?.scrubbed(report.findings.filter(({ state }) => state !== 'healed').length);
+    return report;
   }
 
   /** Removes the tags that retention does not keep. */
@@ -125,11 +133,14 @@ export class Maintenance {
 
   /** Starts the work at intervals; what is returned stops it. None of it holds up the start of a server. */
   start(): AsyncDisposable {
-    const { config, logger, pulls, recentlyUsed, metadata } = this.#parts;
+    const { config, logger, pulls, recentlyUsed, metadata, notifier } = this.#parts;
     const { uploadpurging, collect, readonly, scrub: scrubbing } = config.storage.maintenance;
     const running = new AsyncDisposableStack();
     running.defer(() => pulls.flush());
     running.use(repeatEvery(flushIntervalMs, logger, () => pulls.flush()));
+    if (notifier.enabled) {
+      running.use(repeatEvery(notifyIntervalMs, logger, (signal) => notifier.flush(signal)));
+    }
     if (metadata.touchBlobs) {
       running.use(
         repeatEvery(touchIntervalMs, logger, async () => metadata.touchBlobs?.(recentlyUsed.takeNew())),
@@ -217,6 +228,8 @@ async function* firstOf<T>(items: AsyncIterable<T>): AsyncGenerator<T, void, voi
 }
 
 function ignore(): void {}
+
+const notifyIntervalMs = 500;
 
 /** What of the last changes is lost with the records, at most, when both disks go. */
 const copyIntervalMs = 2000;

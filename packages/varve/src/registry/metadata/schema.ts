@@ -144,6 +144,19 @@ const copiesMigration = `
       .join('')}
     `;
 
+/** Notifications that wait for their endpoint. */
+const deliveriesMigration = `
+    CREATE TABLE registry_deliveries (
+      id INTEGER PRIMARY KEY AUTOINCREMENT,
+      endpoint TEXT NOT NULL,
+      body TEXT NOT NULL,
+      created_at INTEGER NOT NULL,
+      due_at INTEGER NOT NULL,
+      attempts INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX registry_deliveries_due ON registry_deliveries (due_at, id);
+    `;
+
 /**
  * Times are milliseconds since 1970. A blob's row without a size stands for one that a manifest names and that is not
  * here. Manifests are small (4 MiB at most, a few KiB as a rule) and are kept here, not in storage: a pull by tag is
@@ -220,5 +233,6 @@ export const registrySchema: Schema = {
     reviewMigration,
     pullsMigration,
     copiesMigration,
+    deliveriesMigration,
   ],
 };

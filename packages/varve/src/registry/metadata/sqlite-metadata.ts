@@ -2,6 +2,7 @@ import type { Descriptor, Digest } from '../../oci/index.ts';
 import { KeyedLock } from '../../base/index.ts';
 import { State } from '../../state/index.ts';
 import { Blobs } from './blobs.ts';
+import { Deliveries } from './deliveries.ts';
 import { SqliteGarbage } from './garbage.ts';
 import { GroupCommit } from './group-commit.ts';
 import { Manifests } from './manifests.ts';
@@ -12,9 +13,11 @@ import { uncopiedOfRow } from './rows.ts';
 import { SqliteScrub } from './scrub.ts';
 import type {
   BlobRecord,
+  ClaimedDelivery,
   Deletion,
   ManifestRecord,
   MetadataStore,
+  NewDelivery,
   NewManifest,
   Page,
   Pull,
@@ -37,6 +40,7 @@ export class SqliteMetadata implements MetadataStore {
   readonly #blobs: Blobs;
   readonly #manifests: Manifests;
   readonly #usage: Usage;
+  readonly #deliveries: Deliveries;
   readonly #blobTurns = new KeyedLock();
 
   /** @param database its path, created when missing (`:memory:` for tests), or the open state, which is then closed with this. */
@@ -50,6 +54,7 @@ export class SqliteMetadata implements MetadataStore {
     this.#manifests = new Manifests(this.#state, this.#blobs);
     this.robots = new SqliteRobots(this.#state);
     this.#usage = new Usage(this.#state);
+    this.#deliveries = new Deliveries(this.#state);
     this.garbage = new SqliteGarbage(this.#state, this.#commits);
     this.scrubbing = new SqliteScrub(this.#state, this.#commits);
   }
@@ -119,19 +124,31 @@ export class SqliteMetadata implements MetadataStore {
     return this.#commits.write(() => {
       const id = this.#repositories.idOrCreate(repository);
       this.#usage.within(rules.limits, () => this.#manifests.put(id, manifest, tags, rules));
+      this.#deliveries.add(rules.deliveries);
     });
   }
 
   removeManifest(repository: string, digest: Digest, rules: WriteRules = {}): Promise<Deletion> {
-    return this.#inRepository(repository, (id) => this.#manifests.remove(id, digest, rules));
+    return this.#inRepository(
+      repository,
+      (id) => this.#manifests.remove(id, digest, rules),
+      rules.deliveries,
+    );
   }
 
   removeTag(
     repository: string,
     tag: string,
-    options: { readonly unchangedSince?: number | undefined } = {},
+    options: {
+      readonly unchangedSince?: number | undefined;
+      readonly deliveries?: readonly NewDelivery[];
+    } = {},
   ): Promise<Deletion> {
-    return this.#inRepository(repository, (id) => this.#manifests.removeTag(id, tag, options.unchangedSince));
+    return this.#inRepository(
+      repository,
+      (id) => this.#manifests.removeTag(id, tag, options.unchangedSince),
+      options.deliveries,
+    );
   }
 
   tags(repository: string, page: Page): string[] {
@@ -154,6 +171,18 @@ export class SqliteMetadata implements MetadataStore {
       },
       { durable: false },
     );
+  }
+
+  claimDeliveries(now: number, until: number, limit: number): Promise<ClaimedDelivery[]> {
+    return this.#commits.write(() => this.#deliveries.claim(now, until, limit));
+  }
+
+  postponeDelivery(id: number, dueAt: number): Promise<void> {
+    return this.#commits.write(() => this.#deliveries.postpone(id, dueAt));
+  }
+
+  dropDelivery(id: number): Promise<void> {
+    return this.#commits.write(() => this.#deliveries.drop(id));
   }
 
   uncopied(limit: number): Uncopied[] {
@@ -179,6 +208,10 @@ export class SqliteMetadata implements MetadataStore {
     return this.#usage.used(scope, name);
   }
 
+  totalBytes(): number {
+    return this.#usage.total();
+  }
+
   usages(page: Page): RepositoryUsage[] {
     return this.#usage.list(page);
   }
@@ -197,10 +230,16 @@ export class SqliteMetadata implements MetadataStore {
     this.#state.close();
   }
 
-  #inRepository(repository: string, work: (id: number) => Deletion): Promise<Deletion> {
+  #inRepository(
+    repository: string,
+    work: (id: number) => Deletion,
+    deliveries?: readonly NewDelivery[],
+  ): Promise<Deletion> {
     return this.#commits.write(() => {
       const id = this.#repositories.id(repository);
-      return id === undefined ? 'unknown' : work(id);
+      const deletion = id === undefined ? 'unknown' : work(id);
+      if (deletion === 'deleted') this.#deliveries.add(deliveries);
+      return deletion;
     });
   }
 }

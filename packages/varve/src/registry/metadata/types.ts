@@ -55,6 +55,22 @@ export interface WriteRules {
   readonly limits?: readonly QuotaLimit[];
   /** Tags that never point elsewhere once they point at something. */
   readonly immutable?: ((tag: string) => boolean) | undefined;
+  /** Recorded with the change, when it is made. */
+  readonly deliveries?: readonly NewDelivery[];
+}
+
+/** A notification for an endpoint. */
+export interface NewDelivery {
+  readonly endpoint: string;
+  readonly body: string;
+}
+
+/** One that a server has taken on; times in milliseconds since 1970. */
+export interface ClaimedDelivery extends NewDelivery {
+  readonly id: number;
+  readonly createdAt: number;
+  /** Attempts before this one. */
+  readonly attempts: number;
 }
 
 /** What a repository is billed for: the bytes of its blobs and manifests, each counted once in it. */
@@ -136,7 +152,7 @@ export interface MetadataStore {
   removeTag(
     repository: string,
     tag: string,
-    options?: { readonly unchangedSince?: number | undefined },
+    options?: { readonly unchangedSince?: number | undefined; readonly deliveries?: readonly NewDelivery[] },
   ): Awaitable<Deletion>;
   tags(repository: string, page: Page): Awaitable<string[]>;
   /** Descriptors of the manifests whose subject is `subject`, by digest. */
@@ -154,6 +170,14 @@ export interface MetadataStore {
   /** What a repository or a namespace is billed for; 0 for an unknown one. */
   usedBytes(scope: QuotaLimit['scope'], name: string): Awaitable<number>;
   usages(page: Page): Awaitable<RepositoryUsage[]>;
+  /** What all repositories together are billed for. */
+  totalBytes(): Awaitable<number>;
+
+  /** Takes deliveries on that were due before `now`: until `until` no other server does. Oldest first. */
+  claimDeliveries(now: number, until: number, limit: number): Awaitable<ClaimedDelivery[]>;
+  /** Counts an attempt that failed. */
+  postponeDelivery(id: number, dueAt: number): Awaitable<void>;
+  dropDelivery(id: number): Awaitable<void>;
 
   /** Manifests and tags whose copy in storage is not what is here, oldest first. */
   uncopied(limit: number): Awaitable<Uncopied[]>;

@@ -25,6 +25,11 @@ export class Usage {
     return Number(row?.['used'] ?? 0);
   }
 
+  total(): number {
+    const row = this.#state.prepare('SELECT sum(used_bytes) AS used FROM registry_repositories').get();
+    return Number(row?.['used'] ?? 0);
+  }
+
   list(page: Page): RepositoryUsage[] {
     return this.#state
       .prepare('SELECT name, used_bytes FROM registry_repositories WHERE name > ? ORDER BY name LIMIT ?')

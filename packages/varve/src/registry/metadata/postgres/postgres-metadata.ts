@@ -1,10 +1,13 @@
 import type { Descriptor, Digest } from '../../../oci/index.ts';
+import { deliveryOfRow } from '../deliveries.ts';
 import { digestOfRow, referrerOfRow, type Row, uncopiedOfRow } from '../rows.ts';
 import type {
   BlobRecord,
+  ClaimedDelivery,
   Deletion,
   ManifestRecord,
   MetadataStore,
+  NewDelivery,
   NewManifest,
   Page,
   Pull,
@@ -193,13 +196,14 @@ export class PostgresMetadata implements MetadataStore {
     await this.#database.write(async (transaction) => {
       const id = await repositoryId(transaction, repository);
       await within(transaction, rules.limits, () => putManifest(transaction, id, manifest, tags, rules));
+      await addDeliveries(transaction, rules.deliveries);
     });
   }
 
   async removeManifest(
     repository: string,
     digest: Digest,
-    { immutable }: WriteRules = {},
+    { immutable, deliveries }: WriteRules = {},
   ): Promise<Deletion> {
     return await this.#database.write(async (transaction): Promise<Deletion> => {
       const tags = await transaction.rows(
@@ -213,21 +217,52 @@ export class PostgresMetadata implements MetadataStore {
          AND repository_id = (SELECT id FROM registry_repositories WHERE name = $1)`,
         [repository, digest],
       );
-      return removed > 0 ? 'deleted' : 'unknown';
+      if (removed === 0) return 'unknown';
+      await addDeliveries(transaction, deliveries);
+      return 'deleted';
     });
   }
 
   async removeTag(
     repository: string,
     tag: string,
-    options: { readonly unchangedSince?: number | undefined } = {},
+    options: {
+      readonly unchangedSince?: number | undefined;
+      readonly deliveries?: readonly NewDelivery[];
+    } = {},
   ): Promise<Deletion> {
-    const removed = await this.#database.run(
-      `DELETE FROM registry_tags WHERE name = $2 AND updated_at <= $3
-       AND repository_id = (SELECT id FROM registry_repositories WHERE name = $1)`,
-      [repository, tag, options.unchangedSince ?? Number.MAX_SAFE_INTEGER],
+    return await this.#database.write(async (transaction): Promise<Deletion> => {
+      const removed = await transaction.run(
+        `DELETE FROM registry_tags WHERE name = $2 AND updated_at <= $3
+         AND repository_id = (SELECT id FROM registry_repositories WHERE name = $1)`,
+        [repository, tag, options.unchangedSince ?? Number.MAX_SAFE_INTEGER],
+      );
+      if (removed === 0) return 'unknown';
+      await addDeliveries(transaction, options.deliveries);
+      return 'deleted';
+    });
+  }
+
+  async claimDeliveries(now: number, until: number, limit: number): Promise<ClaimedDelivery[]> {
+    // Those that another server is just claiming are passed over.
+    const rows = await this.#database.rows(
+      `UPDATE registry_deliveries SET due_at = $2 WHERE id IN (
+         SELECT id FROM registry_deliveries WHERE due_at <= $1 ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
+       ) RETURNING *`,
+      [now, until, limit],
     );
-    return removed > 0 ? 'deleted' : 'unknown';
+    return rows.map(deliveryOfRow).toSorted((a, b) => a.id - b.id);
+  }
+
+  async postponeDelivery(id: number, dueAt: number): Promise<void> {
+    await this.#database.rows(
+      'UPDATE registry_deliveries SET due_at = $2, attempts = attempts + 1 WHERE id = $1',
+      [id, dueAt],
+    );
+  }
+
+  async dropDelivery(id: number): Promise<void> {
+    await this.#database.rows('DELETE FROM registry_deliveries WHERE id = $1', [id]);
   }
 
   async tags(repository: string, page: Page): Promise<string[]> {
@@ -282,6 +317,11 @@ export class PostgresMetadata implements MetadataStore {
     return await usedBytes(this.#database, scope, name);
   }
 
+  async totalBytes(): Promise<number> {
+    const [row] = await this.#rows('SELECT sum(used_bytes) AS used FROM registry_repositories');
+    return Number(row?.['used'] ?? 0);
+  }
+
   async usages(page: Page): Promise<RepositoryUsage[]> {
     const rows = await this.#rows(
       'SELECT name, used_bytes FROM registry_repositories WHERE name > $1 ORDER BY name LIMIT $2',
@@ -316,6 +356,18 @@ export class PostgresMetadata implements MetadataStore {
 
   async #rows(text: string, ...values: (string | number | null)[]): Promise<Row[]> {
     return await this.#database.rows(text, values);
+  }
+}
+
+async function addDeliveries(
+  transaction: Transaction,
+  deliveries: readonly NewDelivery[] | undefined,
+): Promise<void> {
+  for (const { endpoint, body } of deliveries ?? []) {
+    await transaction.run(
+      'INSERT INTO registry_deliveries (endpoint, body, created_at, due_at) VALUES ($1, $2, $3, $3)',
+      [endpoint, body, Date.now()],
+    );
   }
 }
 

@@ -120,6 +120,15 @@ export const migrations: readonly string[] = [
       version BIGINT NOT NULL DEFAULT 1,
       UNIQUE (kind, repository_id, name)
     );
+    CREATE TABLE registry_deliveries (
+      id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      endpoint TEXT NOT NULL,
+      body TEXT NOT NULL,
+      created_at BIGINT NOT NULL,
+      due_at BIGINT NOT NULL,
+      attempts BIGINT NOT NULL DEFAULT 0
+    );
+    CREATE INDEX registry_deliveries_due ON registry_deliveries (due_at, id);
     CREATE TABLE registry_robots (
       name TEXT COLLATE "C" PRIMARY KEY,
       secret_hash TEXT NOT NULL,

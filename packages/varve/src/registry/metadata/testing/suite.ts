@@ -187,6 +187,28 @@ export function testMetadata(open: () => Promise<MetadataStore>): void {
     assert.deepEqual((await list()).toSorted(), [`manifest ${digestOf('m2')}`, 'tag v1']);
   });
 
+  cases('records a notification with the change, and gives it to one server at a time', async (metadata) => {
+    const deliveries = [{ endpoint: 'ci', body: '{}' }];
+    const immutable = (): boolean => true;
+    await metadata.putManifest('a', testManifest('m'), ['v1'], { deliveries });
+    await assert.rejects(async () =>
+      metadata.putManifest('a', testManifest('m2'), ['v1'], { deliveries, immutable }),
+    );
+    assert.equal(await metadata.removeTag('a', 'none', { deliveries }), 'unknown');
+    const now = Date.now() + 1;
+    const claimed = await metadata.claimDeliveries(now, now + 1000, 10);
+    assert.deepEqual(
+      claimed.map(({ endpoint, body, attempts }) => [endpoint, body, attempts]),
+      [['ci', '{}', 0]],
+    );
+    assert.deepEqual(await metadata.claimDeliveries(now, now + 1000, 10), []);
+    await metadata.postponeDelivery(claimed[0]?.id ?? 0, now);
+    const [again] = await metadata.claimDeliveries(now, now + 1000, 10);
+    assert.equal(again?.attempts, 1);
+    await metadata.dropDelivery(again.id);
+    assert.deepEqual(await metadata.claimDeliveries(now + 5000, now + 6000, 10), []);
+  });
+
   cases('hides a damaged blob until it is pushed again', async (metadata) => {
     await metadata.addBlob('a', blob('x'));
     await metadata.putManifest('a', testManifest('m', { blobs: [blob('x')] }), ['v1']);

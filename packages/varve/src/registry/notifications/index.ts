@@ -1,0 +1,1 @@
+export { type NotificationEndpoint, Notifier, type RegistryEvent } from './notifier.ts';

@@ -1,0 +1,2 @@
+export { type DebugServer, startDebugServer } from './debug-server.ts';
+export { type Metrics, type ObservedRequest, openMetrics } from './metrics.ts';
