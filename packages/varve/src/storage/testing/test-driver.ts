@@ -19,7 +19,13 @@ export function testDriver(under: DriverUnderTest): void {
   describe(`storage driver ${under.name}`, () => {
     // A disk in memory, on which waiting for the disk takes no time.
     const disk = under.folder === undefined ? new PowerCutDisk({ mebibytes: 4096 }) : undefined;
-    after(() => disk?.[Symbol.dispose]());
+    const release = (): void => disk?.[Symbol.dispose]();
+    // Where a filter leaves no test of the suite, nothing comes after them.
+    process.once('exit', release);
+    after(() => {
+      process.off('exit', release);
+      release();
+    });
     const placed = disk ? { ...under, folder: disk.path } : under;
     testLifecycle(placed);
     testLayers(placed);
