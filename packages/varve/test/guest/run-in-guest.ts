@@ -13,7 +13,7 @@ export interface GuestOptions {
   readonly modules: readonly string[];
   /** Memory, which also holds /tmp and /var/tmp. Default `1536M`. */
   readonly memory?: string;
-  /** The guest is killed after this. Default ten minutes. */
+  /** The guest is killed after this. Default eleven minutes. */
   readonly limitMs?: number;
 }
 
@@ -28,7 +28,7 @@ const consoleLimit = 20_000;
 export function runInGuest(file: URL, options: GuestOptions): void {
   const reason = whyNoGuest();
   const isRequired = (process.env['CI'] ?? '') !== '';
-  const limitMs = options.limitMs ?? 10 * 60_000;
+  const limitMs = options.limitMs ?? 11 * 60_000;
   const name = `in a guest: ${fileURLToPath(file).slice(checkout.length + 1)}`;
   const skip = reason !== undefined && !isRequired ? reason : false;
   test(name, { skip, timeout: limitMs + 30_000 }, async (context) => {

@@ -53,7 +53,7 @@ const under: DriverUnderTest = {
   disk: powerCutDisk,
   // More would not go into the memory that one process of the guest can map.
   overfull: 45,
-  kills: 3,
+  kills: 2,
 };
 
 testDriver(under);

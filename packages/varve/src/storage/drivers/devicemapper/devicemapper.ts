@@ -2,20 +2,14 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatBytes, VarveError } from '../../../base/index.ts';
 import { applyLayer, type DiffSource } from '../../../layer/index.ts';
-import {
-  DeviceMapper,
-  growFilesystem,
-  listMounts,
-  mountsBelow,
-  unmountInBackground,
-} from '../../../linux/index.ts';
+import { DeviceMapper, growFilesystem, listMounts } from '../../../linux/index.ts';
 import type { ChainID } from '../../../oci/index.ts';
 import type { StorageOption } from '../../options.ts';
 import { diffBytes } from '../../tree/diff-bytes.ts';
 import { examineFolder } from '../../tree/examine-folder.ts';
 import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
 import { type FillOptions, TreeDriver } from '../../tree/tree-driver.ts';
-import type { LayerToApply, Probe, Usage } from '../../types.ts';
+import type { LayerToApply, OperationOptions, Probe, Usage } from '../../types.ts';
 import { measureInBackground } from '../../worker/jobs.ts';
 import { baseFolder, ensureBase } from './base-volume.ts';
 import { type PoolOptions, readPoolOptions, sectorBytes } from './options.ts';
@@ -38,7 +32,6 @@ interface Opened {
   readonly pool: ThinPool;
   readonly base: BaseVolume;
   readonly mapper: DeviceMapper;
-  readonly report: readonly string[];
 }
 
 /**
@@ -63,6 +56,8 @@ export class DeviceMapperDriver extends TreeDriver {
   #opening: Promise<Opened> | undefined;
   /** What {@link DeviceMapperDriver.#opening} came to. */
   #opened: Opened | undefined;
+  /** What starting the pool undid; {@link DeviceMapperDriver.recover} tells of it. */
+  readonly #rolledBack: string[] = [];
   #retry: NodeJS.Timeout | undefined;
 
   /**
@@ -112,8 +107,9 @@ export class DeviceMapperDriver extends TreeDriver {
       const { pool, report } = await ThinPool.open(folder, this.#options, mapper, (last) =>
         this.#holds(last),
       );
+      this.#rolledBack.push(...report);
       const base = await ensureBase(pool, join(folder, 'staging'), this.#options);
-      return { pool, base, mapper, report };
+      return { pool, base, mapper };
     } catch (error) {
       mapper[Symbol.dispose]();
       throw error;
@@ -204,7 +200,7 @@ export class DeviceMapperDriver extends TreeDriver {
     return snapshot.path;
   }
 
-  /** What blocks it has more than its parent; those that it wrote anew in place of its parent's are not counted. */
+  /** Its own are the blocks that were written since it was made. */
   protected override async measure(snapshot: Snapshot): Promise<Usage> {
     const { pool, base } = await this.#open();
     const { parent } = snapshot;
@@ -213,8 +209,7 @@ export class DeviceMapperDriver extends TreeDriver {
       contentBytes: await diffBytes(source),
       inodes: (await measureInBackground(source.upper)).inodes,
     }));
-    const own = (await pool.mappedSectors(this.#volumeOf(snapshot))) - (await pool.mappedSectors(origin));
-    return { ...content, bytes: Math.max(0, own) * sectorBytes };
+    return { ...content, bytes: await pool.ownBytes(this.#volumeOf(snapshot), origin) };
   }
 
   protected override async examine(
@@ -285,16 +280,26 @@ export class DeviceMapperDriver extends TreeDriver {
 
   override async recover(): Promise<readonly string[]> {
     if (!existsSync(join(this.tree.folder, 'pool.json'))) return await super.recover();
-    const { pool, report } = await this.#open();
-    // Before their folders are deleted, which needs the volumes.
-    const halfMade = ['staging', 'trash'].flatMap((name) => mountsBelow(join(this.tree.folder, name)));
-    for (const { target } of halfMade.reverse()) await unmountInBackground(target, { detach: true });
-    const mounted = new Set(listMounts().map(({ device }) => device));
-    const cleaned = await pool.clean((device) => mounted.has(device));
-    const rest = await super.recover();
-    this.#opened = { ...(await this.#open()), report: [] };
-    this.#opening = Promise.resolve(this.#opened);
-    return [...report, ...cleaned, ...rest];
+    const { pool } = await this.#open();
+    const report = this.#rolledBack.splice(0);
+    const clean = async (): Promise<void> => {
+      const mounted = new Set(listMounts().map(({ device }) => device));
+      report.push(...(await pool.clean((device) => mounted.has(device))));
+    };
+    // First, since what is mounted from a suspended device could not be unmounted; then again for what was mounted.
+    await clean();
+    report.push(...(await super.recover()));
+    await clean();
+    return report;
+  }
+
+  /** What is kept aside of the damaged one is its record; its volume goes. */
+  override async rederive(layer: LayerToApply, aside: string, options: OperationOptions = {}): Promise<void> {
+    await super.rederive(layer, aside, options);
+    const volume = existsSync(aside) ? readVolume(aside) : undefined;
+    if (!volume) return;
+    const { pool } = await this.#open();
+    await pool.remove(volume);
   }
 
   override async close(): Promise<void> {

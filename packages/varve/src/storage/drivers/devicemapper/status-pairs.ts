@@ -1,12 +1,11 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatBytes } from '../../../base/index.ts';
+import { formatBytes, VarveError } from '../../../base/index.ts';
 import { type PoolOptions, sectorBytes } from './options.ts';
+import { metadataBlockBytes } from './own-blocks.ts';
+import type { Share } from './pool-status.ts';
 import type { PoolRecord } from './records.ts';
 import type { ThinPool } from './thin-pool.ts';
-
-/** The kernel's tables of a pool are in blocks of this size, whatever its own. */
-const metadataBlockBytes = 4096;
 
 /** Docker's names, its file system `ext4` in place of statfs(2)'s. */
 export function poolStatusPairs(
@@ -16,7 +15,9 @@ export function poolStatusPairs(
   pool: ThinPool | undefined,
 ): readonly (readonly [string, string])[] {
   const size = (bytes: number): string => formatBytes(bytes, 4);
-  const pairs: [string, string][] = [['Backing Filesystem', record?.base?.filesystem ?? options.filesystem]];
+  const pairs: (readonly [string, string])[] = [
+    ['Backing Filesystem', record?.base?.filesystem ?? options.filesystem],
+  ];
   if (record) {
     pairs.push(
       ['Pool Name', record.name],
@@ -24,25 +25,7 @@ export function poolStatusPairs(
       ['Base Device Size', size(record.base?.bytes ?? options.baseSize)],
     );
   }
-  if (record && pool) {
-    const { data, metadata } = pool.statusSync();
-    const blockBytes = record.blockSectors * sectorBytes;
-    const devices = pool.tableSync();
-    pairs.push(['Data file', record.isExternal ? devices.data : join(folder, 'data')]);
-    pairs.push(['Metadata file', record.isExternal ? devices.metadata : join(folder, 'metadata')]);
-    for (const [name, { used, total }, unit] of [
-      ['Data', data, blockBytes],
-      ['Metadata', metadata, metadataBlockBytes],
-    ] as const) {
-      pairs.push([`${name} Space Used`, size(used * unit)]);
-      pairs.push([`${name} Space Total`, size(total * unit)]);
-      pairs.push([`${name} Space Available`, size((total - used) * unit)]);
-    }
-    pairs.push([
-      'Thin Pool Minimum Free Space',
-      size(Math.ceil((data.total * options.minFreePercent) / 100) * blockBytes),
-    ]);
-  }
+  if (record && pool) pairs.push(...spacePairs(folder, options, record, pool));
   pairs.push(['Udev Sync Supported', 'false']);
   pairs.push(['Deferred Removal Enabled', String(options.defersRemoval)]);
   pairs.push(['Deferred Deletion Enabled', String(options.defersDeletion)]);
@@ -54,4 +37,36 @@ export function poolStatusPairs(
     );
   }
   return pairs;
+}
+
+/** A pool that has failed says so here; that must not keep the rest from being told. */
+function spacePairs(
+  folder: string,
+  options: PoolOptions,
+  record: PoolRecord,
+  pool: ThinPool,
+): readonly (readonly [string, string])[] {
+  const size = (bytes: number): string => formatBytes(bytes, 4);
+  const blockBytes = record.blockSectors * sectorBytes;
+  try {
+    const { data, metadata } = pool.statusSync();
+    const devices = pool.tableSync();
+    const space = (name: string, { used, total }: Share, unit: number): [string, string][] => [
+      [`${name} Space Used`, size(used * unit)],
+      [`${name} Space Total`, size(total * unit)],
+      [`${name} Space Available`, size((total - used) * unit)],
+    ];
+    return [
+      ['Data file', record.isExternal ? devices.data : join(folder, 'data')],
+      ['Metadata file', record.isExternal ? devices.metadata : join(folder, 'metadata')],
+      ...space('Data', data, blockBytes),
+      ...space('Metadata', metadata, metadataBlockBytes),
+      [
+        'Thin Pool Minimum Free Space',
+        size(Math.ceil((data.total * options.minFreePercent) / 100) * blockBytes),
+      ],
+    ];
+  } catch (error) {
+    return [['Pool Status', VarveError.from(error).message]];
+  }
 }

@@ -1,3 +1,5 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { KeyedLock, VarveError } from '../../../base/index.ts';
 import {
@@ -12,6 +14,7 @@ import {
 } from '../../../linux/index.ts';
 import { busy, busyAttempts, busyPauseMs, findDevice, hasCode, startDevice, stopDevice } from './device.ts';
 import { type PoolOptions, sectorBytes } from './options.ts';
+import { countOwnBlocks, metadataBlockBytes } from './own-blocks.ts';
 import {
   type PoolStatus,
   type PoolTable,
@@ -236,17 +239,53 @@ export class ThinPool {
     return (await this.#find(this.#volumeName(deviceId))) !== undefined;
   }
 
-  /** Sectors of a volume that lie in blocks of the pool, shared ones too. */
-  async mappedSectors(volume: Volume): Promise<number> {
+  /**
+   * Bytes of the blocks that a volume was given since it was made: what it does not share with its origin. Of an
+   * administrator's pool, whose tables are not ours to read, only those that it has more than its origin.
+   */
+  async ownBytes(volume: Volume, origin: Volume): Promise<number> {
+    const { isExternal, blockSectors } = this.#record;
     return await this.exclusive(async () => {
-      await this.acquire(volume);
+      if (isExternal) {
+        const more = (await this.#mappedSectors(volume)) - (await this.#mappedSectors(origin));
+        return Math.max(0, more) * sectorBytes;
+      }
+      await this.#holdTables();
+      const fd = openSync(join(this.#folder, 'metadata'), 'r');
       try {
-        const reply = await this.#mapper.run(deviceCommand.tableStatus(this.#volumeName(volume.deviceId)));
-        return parseMappedSectors(decodeTable(reply)[0]?.parameters ?? '');
+        // The pool's writes go through the loop device into this file's cache, so what is read is what it wrote.
+        const own = countOwnBlocks((block) => {
+          const bytes = Buffer.alloc(metadataBlockBytes);
+          return bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, Number(block) * bytes.length));
+        }, volume.deviceId);
+        return own * blockSectors * sectorBytes;
       } finally {
-        await this.release(volume);
+        closeSync(fd);
+        await this.#message('release_metadata_snap');
       }
     });
+  }
+
+  /** Keeps the pool's tables as they are now for whoever reads them; the pool goes on with copies. */
+  async #holdTables(): Promise<void> {
+    try {
+      await this.#message('reserve_metadata_snap');
+    } catch (error) {
+      // A dead process held them.
+      if (!hasCode(error, 'EBUSY')) throw error;
+      await this.#message('release_metadata_snap');
+      await this.#message('reserve_metadata_snap');
+    }
+  }
+
+  async #mappedSectors(volume: Volume): Promise<number> {
+    await this.acquire(volume);
+    try {
+      const reply = await this.#mapper.run(deviceCommand.tableStatus(this.#volumeName(volume.deviceId)));
+      return parseMappedSectors(decodeTable(reply)[0]?.parameters ?? '');
+    } finally {
+      await this.release(volume);
+    }
   }
 
   /**

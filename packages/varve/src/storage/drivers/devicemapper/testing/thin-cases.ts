@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
   closeSync,
   existsSync,
@@ -9,6 +10,7 @@ import {
   rmSync,
   statfsSync,
   statSync,
+  truncateSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
@@ -16,11 +18,11 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseBytes } from '../../../../base/index.ts';
-import { DeviceMapper, deviceCommand, FilesystemSync } from '../../../../linux/index.ts';
+import { attachLoop, DeviceMapper, deviceCommand, FilesystemSync } from '../../../../linux/index.ts';
 import { parseStorageOptions } from '../../../options.ts';
 import { type DriverUnderTest, Rig } from '../../../testing/index.ts';
 import { DeviceMapperDriver } from '../devicemapper.ts';
-import { loopFiles, ourDevices } from './devices.ts';
+import { endDevices, loopFiles, ourDevices } from './devices.ts';
 
 const mebibyte = 1 << 20;
 const block = 64 * 1024;
@@ -68,6 +70,23 @@ function fill(path: string, mebibytes: number): void {
 async function sync(path: string): Promise<void> {
   using filesystem = new FilesystemSync(path);
   await filesystem.sync();
+}
+
+/** A thin pool as dmsetup(8) makes one, with blocks of 128 KiB. */
+function administratorsPool(folder: string, name: string): Disposable {
+  using mapper = new DeviceMapper();
+  const [data, metadata] = [join(folder, 'disk'), join(folder, 'tables')];
+  writeFileSync(data, '');
+  truncateSync(data, 100 * mebibyte);
+  writeFileSync(metadata, Buffer.alloc(4 * mebibyte));
+  using dataLoop = attachLoop(data);
+  using metadataLoop = attachLoop(metadata);
+  const length = (100 * mebibyte) / 512;
+  const parameters = `${metadataLoop.path} ${dataLoop.path} 256 1 1 error_if_no_space`;
+  mapper.runSync(deviceCommand.create(name));
+  mapper.runSync(deviceCommand.load(name, [{ start: 0, length, type: 'thin-pool', parameters }]));
+  mapper.runSync(deviceCommand.resume(name));
+  return { [Symbol.dispose]: endDevices };
 }
 
 /** What only a pool of blocks does. */
@@ -130,6 +149,10 @@ export function testDeviceMapper(under: DriverUnderTest): void {
       // The file's block, and its inode and journal where those lie in shared blocks still.
       assert.ok(grown >= 1 && grown <= 4, `one byte cost ${grown} blocks`);
       await rig.driver.unmount('box');
+      const { bytes } = await rig.driver.usage('box');
+      assert.ok(bytes >= block && bytes < 16 * block, `the container takes ${bytes} bytes`);
+      const whole = await rig.driver.usage(base);
+      assert.ok(whole.bytes >= size && whole.bytes < size + 4 * mebibyte, `its image takes ${whole.bytes}`);
       const there = (path: string): string => {
         const bytes = Buffer.alloc(2);
         const large = openSync(join(path, 'large'), 'r');
@@ -246,6 +269,63 @@ export function testDeviceMapper(under: DriverUnderTest): void {
       assert.deepEqual(ourDevices(), []);
     });
 
+    test('a busy volume whose removal waits can be mounted again', async () => {
+      await using rig = new Rig(under);
+      await rig.active('box', undefined, (root) => writeFileSync(join(root, 'file'), 'kept'));
+      const fd = openSync(join(await rig.driver.mount('box'), 'file'), 'r');
+      await rig.driver.unmount('box');
+      const root = await rig.driver.mount('box');
+      closeSync(fd);
+      assert.equal(readFileSync(join(root, 'file'), 'utf8'), 'kept');
+      const name = rig.driver.metadata('box')['DeviceName'] ?? '';
+      await rig.driver.unmount('box');
+      await until('the device is gone', () => !ourDevices().includes(name));
+    });
+
+    test('what a dead process left mounted and suspended is ended', async () => {
+      await using rig = new Rig(under);
+      const base = await rig.apply(undefined, [{ name: 'file' }]);
+      await rig.driver.mount(base);
+      using mapper = new DeviceMapper();
+      mapper.runSync(deviceCommand.suspend(rig.driver.metadata(base)['DeviceName'] ?? ''));
+      await rig.reopen();
+      const report = await rig.driver.recover();
+      assert.match(report.join('; '), /unmounted .* which nobody uses/);
+      assert.deepEqual(ourDevices().length, 1, 'the pool is left');
+      assert.deepEqual(await rig.driver.recover(), []);
+    });
+
+    test('with dm.mountopt=discard, files that a container deletes give their blocks back', async () => {
+      await using rig = new Rig(having(under, ...small, 'dm.mountopt=discard'));
+      await rig.driver.prepare('box', undefined);
+      const root = await rig.driver.mount('box');
+      fill(join(root, 'f'), 20);
+      await sync(root);
+      const full = usedBlocks();
+      rmSync(join(root, 'f'));
+      await sync(root);
+      await until('the blocks are free', () => full - usedBlocks() > (18 * mebibyte) / block);
+      await rig.driver.unmount('box');
+    });
+
+    test('a damaged image is found and made anew from its layer', async () => {
+      await using rig = new Rig(under);
+      const layer = rig.layer(undefined, [{ name: 'file', content: 'right' }]);
+      await rig.driver.apply(layer);
+      const options = { layerOf: () => layer };
+      assert.deepEqual(await rig.driver.check?.(options), []);
+      const before = usedBlocks();
+      const root = await rig.driver.mount(layer.chainId);
+      execFileSync('mount', ['-o', 'remount,rw', root]);
+      writeFileSync(join(root, 'file'), 'wrong');
+      await rig.driver.unmount(layer.chainId);
+      const [problem, ...others] = (await rig.driver.check?.(options)) ?? [];
+      assert.deepEqual([problem?.kind, problem?.subject, others], ['damaged', layer.chainId, []]);
+      await rig.driver.rederive?.(layer, join(rig.root, 'aside'));
+      assert.deepEqual(await rig.driver.check?.(options), []);
+      assert.ok(usedBlocks() <= before + 2, 'the damaged volume is gone');
+    });
+
     test('a raised dm.basesize holds for new images, with what the base has', async () => {
       await using rig = new Rig(having(under, ...small));
       const old = await rig.commit(undefined, (root) => writeFileSync(join(root, 'old'), ''));
@@ -305,18 +385,27 @@ export function testDeviceMapper(under: DriverUnderTest): void {
       });
     }
 
-    test('a pool that the administrator made is used, and left running', async () => {
-      await using host = new Rig(having(under, ...small));
-      await host.driver.prepare('box', undefined);
-      const pool = value(host, 'Pool Name');
-      const external = having(under, `dm.thinpooldev=/dev/mapper/${pool}`, 'dm.basesize=256M');
-      await using refused = new Rig(external);
-      await assert.rejects(refused.driver.prepare('box', undefined), {
+    test('a pool that the administrator made is used if it is empty, and left running', async () => {
+      await using rig = new Rig(
+        having(under, 'dm.thinpooldev=/dev/mapper/varve-test-pool', 'dm.basesize=256M'),
+      );
+      await assert.rejects(rig.driver.prepare('box', undefined), { kind: 'unavailable', code: 'NO_POOL' });
+      using _pool = administratorsPool(rig.root, 'varve-test-pool');
+      const base = await rig.apply(undefined, [{ name: 'file', content: 'base' }]);
+      await rig.active('box', base, (root) => writeFileSync(join(root, 'mine'), 'x'));
+      assert.equal(value(rig, 'Pool Name'), 'varve-test-pool');
+      assert.equal(value(rig, 'Pool Blocksize'), '131.1kB');
+      assert.ok(!existsSync(join(rig.folder, 'data')));
+      await rig.driver.close();
+      assert.deepEqual(ourDevices(), ['varve-test-pool']);
+      await rig.reopen();
+      assert.equal(await rig.within('box', (root) => readFileSync(join(root, 'file'), 'utf8')), 'base');
+      await using other = new Rig(having(under, 'dm.thinpooldev=varve-test-pool'));
+      await assert.rejects(other.driver.prepare('box', undefined), {
         kind: 'conflict',
         message: /^devmapper: Unable to take ownership of thin-pool/,
       });
-      await using missing = new Rig(having(under, 'dm.thinpooldev=nowhere'));
-      await assert.rejects(missing.driver.prepare('box', undefined), { kind: 'unavailable' });
+      await rig.driver.close();
     });
 
     test('refuses an option that it does not know', () => {
