@@ -137,6 +137,16 @@ export interface UnionMount extends UnionOptions {
  * @throws VarveError with the errno's name as code, or `unavailable` `UNION_SERVER_ENDED`; nothing is mounted then.
  */
 export async function mountUnion(mount: UnionMount, onDeath: () => void): Promise<void> {
+  try {
+    await tryToMount(mount, onDeath);
+  } catch (error) {
+    // It may have died, or ended for want of work, without our knowing.
+    if (!VarveError.is(error) || error.code !== 'UNION_SERVER_ENDED') throw error;
+    await tryToMount(mount, onDeath);
+  }
+}
+
+async function tryToMount(mount: UnionMount, onDeath: () => void): Promise<void> {
   const { target, isReadOnly, lockFile, writable, readOnly, passthrough } = mount;
   // A file of its own for each mount: whoever served an earlier one may not have ended yet.
   rmSync(lockFile, { force: true });
