@@ -49,7 +49,7 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     engine: (host) => connectEngine(host, environment, startEngine),
     storageDrivers: async (dataRoot) => {
       const { storageDriverKinds } = await import('./storage-drivers.ts');
-      return storageDriverKinds(join(dataRoot, 'snapshots')).map(({ create }) => create([]));
+      return storageDriverKinds(join(dataRoot, 'snapshots')).map((kind) => kind.create([]));
     },
   });
 }

@@ -18,7 +18,7 @@ test('reads what a pool says of itself', () => {
 });
 
 test('a pool that has failed is told of, with what it said', () => {
-  for (const text of ['Fail', 'Error', '', '1 2/3', `${healthy.replace(' rw ', ' read_nothing ')}`]) {
+  for (const text of ['Fail', 'Error', '', '1 2/3', healthy.replace(' rw ', ' read_nothing ')]) {
     assert.throws(() => parsePoolStatus('pool', text), { kind: 'unavailable', code: 'POOL_FAILED' }, text);
   }
 });
