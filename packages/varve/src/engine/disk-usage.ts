@@ -49,7 +49,7 @@ export interface DiskUsage {
   }[];
 }
 
-const plan: SurveyPlan = {
+const plan: Omit<SurveyPlan, 'places'> = {
   depths: { content: 3, snapshots: 3, layers: 2, containers: 2, volumes: 2, builder: 2, quarantine: 2 },
   parts: ['index.erofs'],
 };
@@ -108,7 +108,7 @@ interface Piece extends Extent {
 
 /** Measures the data root. Nothing is held meanwhile: what comes and goes may be missed or counted. */
 export async function diskUsage(core: EngineCore): Promise<DiskUsage> {
-  const survey = await surveyInBackground(core.root, plan);
+  const survey = await surveyInBackground(core.root, { ...plan, places: placesOfDriver(core) });
   const ledger = new Ledger(core);
   const images = core.images.list();
   const containers = core.containers.list();
@@ -176,6 +176,15 @@ export async function diskUsage(core: EngineCore): Promise<DiskUsage> {
     })),
     cache: cacheItems(core, pieces, cached),
   };
+}
+
+/** Paths of snapshots' that lie elsewhere than in their own folder. */
+function placesOfDriver({ driver, root }: EngineCore): string[] {
+  const real = realpathSync(root);
+  return Array.from(driver.list())
+    .flatMap(({ key }) => driver.paths?.(key) ?? [])
+    .map((path) => relative(real, path))
+    .filter((path) => path.split('/').length > (plan.depths[path.split('/')[0] ?? ''] ?? 1));
 }
 
 const hasImage = (owners: ReadonlySet<Owner>): boolean =>

@@ -104,12 +104,13 @@ test('a root that an engine uses is left alone', async () => {
 test('a migration that is killed leaves the old driver working', async () => {
   for (const at of [/^layer 1/, /^container 1/, /^compare 2/]) {
     await engine.down();
-    const { lines, done, kill } = migrate('vfs');
+    const migration = migrate('vfs');
+    const { lines, done } = migration;
     while (!lines.some((line) => at.test(line))) {
       const ended = await Promise.race([done, delay(5)]);
       assert.equal(ended, undefined, lines.join('\n'));
     }
-    kill();
+    migration.kill();
     await done;
     assert.ok(!lines.some((line) => line.startsWith('switched')), lines.join('\n'));
     await worksOn('overlay2');

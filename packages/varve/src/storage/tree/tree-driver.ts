@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { KeyedLock, VarveError } from '../../base/index.ts';
 import {
@@ -9,9 +9,9 @@ import {
   type LayerBlob,
   writeLayer,
 } from '../../layer/index.ts';
-import { FilesystemSync, mountsBelow, setMountAttributes, unmountInBackground } from '../../linux/index.ts';
+import { FilesystemSync, mountsBelow, setMountAttributes } from '../../linux/index.ts';
 import { type ChainID, chainId, type DiffID } from '../../oci/index.ts';
-import { imageDiskBytes, imageMount, type Limit, removeImage, Sizes } from '../quota/index.ts';
+import { imageDiskBytes, imageMount, removeImage, Sizes } from '../quota/index.ts';
 import type {
   LayerToApply,
   OperationOptions,
@@ -25,29 +25,19 @@ import type {
 import { copyInBackground, deleteInBackground, measureInBackground } from '../worker/jobs.ts';
 import { checkSnapshots, type SnapshotsToCheck, standsOn } from './check-snapshots.ts';
 import { diffBytes } from './diff-bytes.ts';
+import { clearProblem } from './clear-problem.ts';
+import type { FillOptions, LayerDetails, LayerSizes } from './driver-parts.ts';
 import { examineFolder } from './examine-folder.ts';
+import { KeyPins } from './key-pins.ts';
 import { HeldMounts } from './held-mounts.ts';
+import { isMounted, mountPoint, removeFolder, unmountCompletely } from './mount-point.ts';
 import { MountUses } from './mount-uses.ts';
 import type { SnapshotRecord } from './record.ts';
 import { SharedWork } from './shared-work.ts';
 import { type Snapshot, SnapshotTree, type Staging } from './snapshot-tree.ts';
 
-interface LayerSizes {
-  readonly diffId: DiffID;
-  readonly size: number;
-  readonly tarSize: number;
-}
-
-/** What an active snapshot is to be. */
-export interface FillOptions {
-  /** Bytes that it may hold. */
-  readonly size: number | undefined;
-  /** To be called with the folders that hold what is written, while they are empty. Does nothing where `size` is undefined. */
-  readonly limit: Limit;
-}
-
-/** What a driver wants to know of a layer later. */
-export type LayerDetails = Pick<SnapshotRecord, 'plainRoot' | 'unsettled'>;
+export type { FillOptions, LayerDetails } from './driver-parts.ts';
+export { mountPoint } from './mount-point.ts';
 
 /**
  * What drivers over a {@link SnapshotTree} have in common: naming, counting, atomicity and recovery. A driver says how
@@ -65,7 +55,7 @@ export abstract class TreeDriver implements StorageDriver {
   readonly #images = new HeldMounts();
   #views = 0;
   /** Committed snapshots that something being made will stand on. */
-  readonly #pins = new Map<string, number>();
+  readonly #pins = new KeyPins();
   /** What the last diff of an active snapshot gave, so that a commit under that name knows its sizes. */
   readonly #lastDiff = new Map<string, LayerSizes>();
 
@@ -153,7 +143,7 @@ export abstract class TreeDriver implements StorageDriver {
     const existing = this.tree.get(key);
     if (existing) return await this.#sizesOf(existing, diffId);
     if (parent !== undefined && !this.independentLayers) this.tree.chain(parent);
-    using _pin = this.#pin(parent);
+    using _pin = this.#pins.hold(parent);
     const staging = this.tree.stage();
     try {
       const { sizes, details } = await this.#unpackDurably(layer, staging, signal);
@@ -211,7 +201,7 @@ export abstract class TreeDriver implements StorageDriver {
         });
       }
       this.tree.chain(parent);
-      using _pin = this.#pin(parent);
+      using _pin = this.#pins.hold(parent);
       const staging = this.tree.stage();
       try {
         const shared = this.limitsItself ? undefined : size;
@@ -415,7 +405,7 @@ export abstract class TreeDriver implements StorageDriver {
       for (const { key: user } of Array.from(this.tree.values()))
         if (standsOn(this.tree, user, key)) this.#refuseUsed(user);
       this.tree.chain(parent);
-      using _pin = this.#pin(parent);
+      using _pin = this.#pins.hold(parent);
       const staging = this.tree.stage();
       try {
         const { sizes, details } = await this.#unpackDurably(layer, staging, options.signal);
@@ -441,19 +431,10 @@ export abstract class TreeDriver implements StorageDriver {
     });
   }
 
-  async clear({ kind, subject }: SnapshotProblem, aside: string): Promise<boolean> {
-    if (kind === 'record-unreadable') return this.tree.setAside(subject, aside);
-    if (kind === 'leftover') {
-      if (!this.tree.leftovers().includes(subject)) return false;
-      await this.tree.sweep(subject);
-      return true;
-    }
-    if (kind !== 'mount-leaked') return false;
-    const owner = this.#ownerOf(subject);
-    if (owner && this.#mounts.isUsed(owner.key)) return false;
-    if (owner) await this.unmount(owner.key);
-    if (isMounted(subject)) await unmountCompletely(subject);
-    return true;
+  async clear(problem: SnapshotProblem, aside: string): Promise<boolean> {
+    const isUsed = (key: string): boolean => this.#mounts.isUsed(key);
+    const end = (key: string): Promise<void> => this.unmount(key);
+    return await clearProblem({ tree: this.tree, isUsed, end }, problem, aside);
   }
 
   async recover(): Promise<readonly string[]> {
@@ -521,40 +502,5 @@ export abstract class TreeDriver implements StorageDriver {
   #refuseUsed(key: string): void {
     if (!this.#mounts.isUsed(key)) return;
     throw new VarveError('conflict', 'SNAPSHOT_MOUNTED', `snapshot "${key}" is mounted`, { subject: key });
-  }
-
-  #pin(key: string | undefined): Disposable {
-    if (key !== undefined) this.#pins.set(key, (this.#pins.get(key) ?? 0) + 1);
-    return {
-      [Symbol.dispose]: () => {
-        if (key === undefined) return;
-        const left = (this.#pins.get(key) ?? 1) - 1;
-        if (left > 0) this.#pins.set(key, left);
-        else this.#pins.delete(key);
-      },
-    };
-  }
-}
-
-/** Where a snapshot is shown; the folder is there only while it is. */
-export function mountPoint(snapshot: Snapshot): string {
-  return join(snapshot.path, 'merged');
-}
-
-function isMounted(target: string): boolean {
-  return mountsBelow(target).some((entry) => entry.target === target);
-}
-
-/** Removing the mount point ends the mount's copies in other mount namespaces too (Linux 3.18). */
-async function unmountCompletely(target: string): Promise<void> {
-  await unmountInBackground(target, { detach: true });
-  removeFolder(target);
-}
-
-function removeFolder(path: string): void {
-  try {
-    rmdirSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }

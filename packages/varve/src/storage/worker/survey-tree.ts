@@ -16,6 +16,8 @@ export interface SurveyPlan {
   readonly depths: Readonly<Record<string, number>>;
   /** Names of files that are places of their own although they lie in one: `snapshots/erofs/<id>/index.erofs`. */
   readonly parts: readonly string[];
+  /** Further paths that are places of their own, at most eight names deep. */
+  readonly places: readonly string[];
 }
 
 /** What a tree takes on disk, each inode once: the sum over all is what `du -sx` says of it when nothing is mounted there. */
@@ -52,6 +54,7 @@ export function surveyTree(root: string, plan: SurveyPlan): Survey {
     const sum = places.get(place) ?? { blocks: 0n, inodes: 0 };
     places.set(place, { blocks: sum.blocks + stat.blocks, inodes: sum.inodes + 1 });
   };
+  const own = new Set(plan.places);
   const visit = (names: readonly string[], path: Buffer, place: string, stat: BigIntStats): void => {
     count(place, stat);
     if (!stat.isDirectory()) return;
@@ -61,7 +64,7 @@ export function surveyTree(root: string, plan: SurveyPlan): Survey {
       const info = stats(child);
       if (!info) continue;
       const deeper = names.length < 8 ? [...names, name.toString()] : names;
-      visit(deeper, child, placeOf(deeper, place, plan), info);
+      visit(deeper, child, placeOf(deeper, place, plan, own), info);
     }
   };
   const stat = stats(Buffer.from(real));
@@ -83,11 +86,17 @@ export function surveyTree(root: string, plan: SurveyPlan): Survey {
   };
 }
 
-function placeOf(names: readonly string[], parent: string, plan: SurveyPlan): string {
+function placeOf(
+  names: readonly string[],
+  parent: string,
+  plan: SurveyPlan,
+  own: ReadonlySet<string>,
+): string {
   const depth = plan.depths[names[0] ?? ''] ?? 1;
   if (names.length <= depth) return names.join('/');
   const last = names.at(-1) ?? '';
-  return names.length === depth + 1 && plan.parts.includes(last) ? names.join('/') : parent;
+  if (names.length === depth + 1 && plan.parts.includes(last)) return names.join('/');
+  return own.size > 0 && own.has(names.join('/')) ? names.join('/') : parent;
 }
 
 /** What cannot be read any more was removed meanwhile. */

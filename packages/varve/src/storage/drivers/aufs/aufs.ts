@@ -173,6 +173,11 @@ export class AufsDriver extends TreeDriver {
     while (isServed(lock) && performance.now() < deadline) await delay(2);
   }
 
+  /** Docker's names are links, which take no block; but the list of what it stands on is a file. */
+  override paths(key: string): readonly string[] {
+    return [...super.paths(key), join(this.tree.folder, 'layers', this.tree.require(key).id)];
+  }
+
   protected ownFolder(snapshot: Snapshot): string {
     return layout(snapshot).diff;
   }
