@@ -13,6 +13,7 @@ import { Maintenance } from './maintenance/index.ts';
 import { type MetadataStore, SqliteMetadata } from './metadata/index.ts';
 import { Notifier } from './notifications/index.ts';
 import { openMetrics, startDebugServer } from './operations/index.ts';
+import { PullThrough, type UpstreamSettings } from './proxy/index.ts';
 import { Quota } from './quota/index.ts';
 import { immutableTags, Pulls } from './retention/index.ts';
 import { lockRoot } from './storage/filesystem/index.ts';
@@ -86,6 +87,8 @@ export async function startRegistry(
   const notifier = new Notifier(config.notifications.endpoints, metadata, logger, (outcome) =>
     metrics?.notified(outcome),
   );
+  const proxy = new PullThrough(upstreamsOf(config), { metadata, uploads, quota, logger });
+  resources.use(proxy);
   const maintenance = new Maintenance({
     config,
     storage,
@@ -109,6 +112,7 @@ export async function startRegistry(
         quota,
         maintenance,
         notifier,
+        proxy,
         immutableTags: (repository) => immutableTags(config.tags.immutable, repository),
         redirect: config.storage.redirect,
         deleteEnabled: config.storage.delete.enabled,
@@ -203,6 +207,13 @@ async function openPostgres(options: {
 }): Promise<MetadataStore> {
   const { PostgresMetadata } = await import('./metadata/postgres/postgres-metadata.ts');
   return await PostgresMetadata.open(options.url, options);
+}
+
+/** Both forms of the block `proxy`. */
+function upstreamsOf({ proxy }: RegistryConfig): UpstreamSettings[] {
+  const { remoteurl, upstreams, username, password, ttl } = proxy;
+  if (remoteurl === undefined) return upstreams;
+  return [{ prefix: '', remoteurl, username, password, ttl, tokenrealms: [], checkinterval: '5m' }];
 }
 
 function milliseconds(duration: string): number {

@@ -4,6 +4,7 @@ import { httpBlock } from './http-block.ts';
 import { logBlock } from './log-block.ts';
 import { notificationsBlock } from './notifications-block.ts';
 import { metadataBlock } from './metadata-block.ts';
+import { proxyBlock } from './proxy-block.ts';
 import { quotasBlock } from './quotas-block.ts';
 import { storageBlock } from './storage-block.ts';
 import { tagsBlock } from './tags-block.ts';
@@ -16,6 +17,7 @@ export const configSchema = z.strictObject({
   http: httpBlock,
   auth: authBlock,
   metadata: metadataBlock,
+  proxy: proxyBlock,
   quotas: quotasBlock,
   notifications: notificationsBlock,
   tags: tagsBlock,
@@ -32,12 +34,13 @@ export type RegistryConfig = z.output<typeof configSchema>;
  */
 export const unsupportedBlocks: Readonly<Record<string, string>> = {
   'auth.silly': 'it lets everyone in',
-  proxy: 'the pull-through cache is not supported yet',
+  'proxy.exec': 'programs for credentials are not run: name them',
   middleware: 'middleware is not supported',
   'http.tls.letsencrypt': 'certificates are not fetched: name files',
   'http.tls.ciphersuites': 'the ciphers are the runtime’s',
   'http.net': 'only TCP is supported',
   'http.prefix': 'a path prefix is not supported',
+  'storage.gcs.credentials': 'name a keyfile',
   'storage.inmemory': 'this storage is not supported: use a temporary folder',
 };
 

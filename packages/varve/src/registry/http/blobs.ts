@@ -1,17 +1,20 @@
 import { isKind, VarveError } from '../../base/index.ts';
+import type { Digest } from '../../oci/index.ts';
 import { RegistryError } from '../errors.ts';
+import type { BlobRecord } from '../metadata/index.ts';
 import { checkDigest } from '../names.ts';
 import { matchesEtag, parseRange } from './ranges.ts';
-import type { Handler } from './services.ts';
+import type { Handler, Services } from './services.ts';
 
 // A blob of this size is read at once: a stream costs more than the read.
 const smallBytes = 16 * 1024;
 
 /** GET and HEAD of a blob, whole or a range of it. spec.md#pulling-blobs. */
-export const getBlob: Handler = async (exchange, { metadata, storage, recentlyUsed, redirect }) => {
+export const getBlob: Handler = async (exchange, services) => {
+  const { storage, recentlyUsed, redirect } = services;
   const { name, reference } = exchange.route;
   const digest = checkDigest(reference);
-  const blob = await metadata.blob(name, digest);
+  const blob = await findBlob(services, name, digest, exchange.request.method === 'HEAD');
   if (!blob) throw new RegistryError('BLOB_UNKNOWN', { detail: { digest } });
   recentlyUsed.add(digest);
   const etag = `"${digest}"`;
@@ -64,6 +67,18 @@ export const getBlob: Handler = async (exchange, { metadata, storage, recentlyUs
   }
   exchange.send(status, headers, bytes);
 };
+
+/** A blob that is here, or that comes here because somebody reads it. */
+async function findBlob(
+  { metadata, proxy }: Services,
+  repository: string,
+  digest: Digest,
+  headOnly: boolean,
+): Promise<BlobRecord | undefined> {
+  const blob = await metadata.blob(repository, digest);
+  if (blob) return blob;
+  return headOnly ? await proxy.describeBlob(repository, digest) : await proxy.ensureBlob(repository, digest);
+}
 
 /** Takes a blob out of a repository. spec.md#deleting-blobs. */
 export const deleteBlob: Handler = async (exchange, { metadata, deleteEnabled }) => {

@@ -121,6 +121,12 @@ async function answer(parts: DispatchParts, exchange: Exchange, route: Route | u
   if (operation.writes && parts.readOnly) {
     throw new RegistryError('UNSUPPORTED', { message: 'the registry is read-only' });
   }
+  if (operation.action === 'push') {
+    const origin = parts.services.proxy.origin(route.name);
+    if (origin !== undefined) {
+      throw new RegistryError('DENIED', { message: `this repository comes from ${origin}: push there` });
+    }
+  }
   await operation.handler(exchange, parts.services);
 }
 

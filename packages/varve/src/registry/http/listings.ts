@@ -18,11 +18,18 @@ const maxReferrersBytes = 3 * 1024 * 1024;
 export const base: Handler = (exchange) => exchange.send(200, jsonHeaders, '{}');
 
 /** The tags of a repository. spec.md#listing-tags. */
-export const listTags: Handler = async (exchange, { metadata }) => {
+export const listTags: Handler = async (exchange, { metadata, proxy }) => {
   const { name } = exchange.route;
   const page = readPage(exchange.query, maxTags);
-  if (!(await metadata.hasRepository(name))) throw new RegistryError('NAME_UNKNOWN', { detail: { name } });
-  const found = page.empty ? [] : await metadata.tags(name, { after: page.after, limit: page.limit + 1 });
+  const elsewhere = await proxy.tags(name);
+  if (!elsewhere && !(await metadata.hasRepository(name))) {
+    throw new RegistryError('NAME_UNKNOWN', { detail: { name } });
+  }
+  const { after = '', limit } = page;
+  const found = page.empty
+    ? []
+    : (elsewhere?.filter((tag) => tag > after).slice(0, limit + 1) ??
+      (await metadata.tags(name, { after, limit: limit + 1 })));
   const { items, more } = cutPage(found, page.limit);
   sendJson(
     exchange,

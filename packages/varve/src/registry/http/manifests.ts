@@ -12,9 +12,10 @@ import type { Handler } from './services.ts';
 const maxTagsPerPush = 100;
 
 /** GET and HEAD by tag or digest. spec.md#pulling-manifests. */
-export const getManifest: Handler = async (exchange, { metadata, pulls }) => {
+export const getManifest: Handler = async (exchange, { metadata, pulls, proxy }) => {
   const { name, reference } = exchange.route;
   const target = parseManifestReference(reference);
+  await proxy.ensureManifest(name, target);
   const record =
     'tag' in target
       ? await metadata.manifestByTag(name, target.tag)

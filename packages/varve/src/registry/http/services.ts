@@ -3,6 +3,7 @@ import type { RecentlyUsed } from '../gc/index.ts';
 import type { Maintenance } from '../maintenance/index.ts';
 import type { MetadataStore } from '../metadata/index.ts';
 import type { Notifier } from '../notifications/index.ts';
+import type { PullThrough } from '../proxy/index.ts';
 import type { Quota } from '../quota/index.ts';
 import type { Pulls } from '../retention/index.ts';
 import type { RegistryStorage } from '../storage/index.ts';
@@ -19,6 +20,8 @@ export interface Services {
   readonly quota: Quota;
   readonly maintenance: Maintenance;
   readonly notifier: Notifier;
+  /** Repositories that come from other registries. */
+  readonly proxy: PullThrough;
   /** The test for a repository's tags; undefined when none of them is immutable. */
   readonly immutableTags: (repository: string) => ((tag: string) => boolean) | undefined;
   readonly deleteEnabled: boolean;

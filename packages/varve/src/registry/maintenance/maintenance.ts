@@ -14,7 +14,7 @@ import { copyRecords, type RebuildReport, rebuildRecords } from '../rebuild/inde
 import type { Notifier } from '../notifications/index.ts';
 import type { Metrics } from '../operations/index.ts';
 import type { Quota } from '../quota/index.ts';
-import { type Pulls, type RepositoryDecisions, retainTags } from '../retention/index.ts';
+import { type Pulls, type RepositoryDecisions, type RetentionRule, retainTags } from '../retention/index.ts';
 import { type ScrubOptions, type ScrubReport, scrub } from '../scrub/index.ts';
 import type { RegistryStorage } from '../storage/index.ts';
 import type { Uploads } from '../uploads/index.ts';
@@ -96,8 +96,12 @@ export class Maintenance {
   }): AsyncGenerator<RepositoryDecisions, void, void> {
     // Pulls that nobody has written yet count.
     await this.#parts.pulls.flush();
-    const { retention, immutable } = this.#parts.config.tags;
-    yield* retainTags(this.#parts.metadata, { retention: retention.rules, immutable, ...options });
+    const { immutable } = this.#parts.config.tags;
+    yield* retainTags(this.#parts.metadata, {
+      retention: retentionRules(this.#parts.config),
+      immutable,
+      ...options,
+    });
   }
 
   /** Drops uploads that nobody touched for the age of the configuration; returns how many. */
@@ -162,8 +166,8 @@ export class Maintenance {
       running.use(purge);
     }
     if (readonly.enabled) return running;
-    const { rules, interval } = config.tags.retention;
-    if (rules.length > 0) {
+    const { interval } = config.tags.retention;
+    if (retentionRules(config).length > 0) {
       running.use(
         repeatEvery(milliseconds(interval), logger, async (signal) => {
           for await (const { repository, decisions } of this.retain({ signal })) {
@@ -225,6 +229,20 @@ async function* firstOf<T>(items: AsyncIterable<T>): AsyncGenerator<T, void, voi
     yield item;
     return;
   }
+}
+
+/** The rules of the configuration, and that what comes from other registries goes when nobody pulls it. */
+function retentionRules({ tags, proxy }: RegistryConfig): RetentionRule[] {
+  const upstreams = proxy.remoteurl === undefined ? proxy.upstreams : [{ prefix: '', ttl: proxy.ttl }];
+  const kept = upstreams.filter(({ ttl }) => parseDuration(ttl) > 0);
+  return [
+    ...tags.retention.rules,
+    ...kept.map(({ prefix, ttl }) => ({
+      repositories: prefix === '' ? '**' : `${prefix}/**`,
+      tags: ['**'],
+      keep: { pushedwithin: ttl, pulledwithin: ttl },
+    })),
+  ];
 }
 
 function ignore(): void {}

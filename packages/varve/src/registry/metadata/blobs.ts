@@ -1,5 +1,6 @@
 import type { Digest } from '../../oci/index.ts';
 import type { State } from '../../state/index.ts';
+import { digestOfRow } from './rows.ts';
 import type { BlobRecord, Deletion } from './types.ts';
 
 /** Rows of blobs and of the links between them and repositories. The writing ones run inside a transaction. */
@@ -69,6 +70,18 @@ export class Blobs {
       )
       .all(digest, limit)
       .map((row) => String(row['name']));
+  }
+
+  manifestsOf(repositoryId: number, digest: Digest): Digest[] {
+    return this.#state
+      .prepare(
+        `SELECT m.digest FROM registry_blobs b
+         JOIN registry_manifest_blobs n ON n.blob_id = b.id AND n.repository_id = ?
+         JOIN registry_manifests m ON m.id = n.manifest_id
+         WHERE b.digest = ? LIMIT 100`,
+      )
+      .all(repositoryId, digest)
+      .map(digestOfRow);
   }
 
   unlink(repositoryId: number, digest: Digest): Deletion {

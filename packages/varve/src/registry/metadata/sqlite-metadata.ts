@@ -96,6 +96,11 @@ export class SqliteMetadata implements MetadataStore {
     return this.#blobs.repositoriesOf(digest, limit);
   }
 
+  manifestsOfBlob(repository: string, digest: Digest): Digest[] {
+    const id = this.#repositories.id(repository);
+    return id === undefined ? [] : this.#blobs.manifestsOf(id, digest);
+  }
+
   removeBlob(repository: string, digest: Digest): Promise<Deletion> {
     return this.#inRepository(repository, (id) => this.#blobs.unlink(id, digest));
   }

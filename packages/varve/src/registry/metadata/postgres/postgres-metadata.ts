@@ -123,6 +123,19 @@ export class PostgresMetadata implements MetadataStore {
     return rows.map((row) => String(row['name']));
   }
 
+  async manifestsOfBlob(repository: string, digest: Digest): Promise<Digest[]> {
+    const rows = await this.#rows(
+      `SELECT m.digest FROM registry_blobs b
+       JOIN registry_manifest_blobs n ON n.blob_id = b.id
+       JOIN registry_manifests m ON m.id = n.manifest_id
+       JOIN registry_repositories r ON r.id = m.repository_id
+       WHERE r.name = $1 AND b.digest = $2 LIMIT 100`,
+      repository,
+      digest,
+    );
+    return rows.map(digestOfRow);
+  }
+
   async removeBlob(repository: string, digest: Digest): Promise<Deletion> {
     return await this.#database.write(async (transaction): Promise<Deletion> => {
       const [row] = await transaction.rows(

@@ -80,6 +80,8 @@ export function testMetadata(open: () => Promise<MetadataStore>): void {
       Buffer.from('m'),
     );
     assert.equal(await metadata.removeBlob('a', digestOf('one')), 'referenced');
+    assert.deepEqual(await metadata.manifestsOfBlob('a', digestOf('one')), [digestOf('m')]);
+    assert.deepEqual(await metadata.manifestsOfBlob('b', digestOf('one')), []);
     assert.equal(await metadata.removeManifest('a', digestOf('m')), 'deleted');
     assert.equal(await metadata.manifestByTag('a', 'v1'), undefined);
     assert.equal(await metadata.removeBlob('a', digestOf('one')), 'deleted');

@@ -1,0 +1,2 @@
+export { PullThrough } from './pull-through.ts';
+export type { UpstreamSettings } from './upstream.ts';
