@@ -55,13 +55,14 @@ export function testPowerCuts(under: DriverUnderTest): void {
   });
 
   test('a full disk fails the layer and harms nothing else', async () => {
-    using disk = makeDisk();
+    using disk = under.disk?.() ?? new PowerCutDisk({ mebibytes: 48 });
+    const tooMuch = under.overfull ?? (under.disk ? 160 : 64);
     await using rig = new Rig(under, disk.path);
     const base = await rig.apply(undefined, entries);
     const before = asObject(await rig.list(base));
     // The archive lies elsewhere: only what is unpacked fills the disk.
     await using elsewhere = new Rig(under);
-    const big = elsewhere.layer(base, [{ name: 'big', content: 'x'.repeat((under.overfull ?? 160) << 20) }]);
+    const big = elsewhere.layer(base, [{ name: 'big', content: 'x'.repeat(tooMuch << 20) }]);
     await assert.rejects(rig.driver.apply(big), { kind: 'exhausted' });
     await rig.driver.close();
     assert.deepEqual(rig.leftovers(), []);
