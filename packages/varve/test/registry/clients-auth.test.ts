@@ -122,6 +122,19 @@ test('docker logs in, pushes, pulls and is denied, and pulls without a login wha
   daemon.ok('login', '-u', 'bob', '-p', users.bob, host);
   daemon.ok('pull', open);
   assert.match(fails('push', open), /denied/);
+
+  const passwords = await startServer(t, join(folder, 'passwords'), {
+    auth: { htpasswd: { path }, rules },
+    netns,
+  });
+  const other = `${passwords.host}/private/box:v1`;
+  daemon.ok('tag', open, other);
+  assert.match(fails('push', other), /no basic auth credentials/);
+  assert.match(fails('login', '-u', 'alice', '-p', 'wrong', passwords.host), /unauthorized/i);
+  daemon.ok('login', '-u', 'bob', '-p', users.bob, passwords.host);
+  assert.match(fails('push', other), /denied/);
+  daemon.ok('login', '-u', 'alice', '-p', users.alice, passwords.host);
+  daemon.ok('push', other);
 });
 
 test('our own client logs in, pushes, mounts and is denied', async (t) => {
