@@ -3,7 +3,6 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
-  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -56,12 +55,16 @@ function fill(root: string, name: string, mebibytes: number): number | { readonl
 /** Project quota of XFS, image: ENOSPC. btrfs, project quota of ext4: EDQUOT, which has no name in Node. */
 const fullErrors = [-28, -122];
 
-/** Files under a folder that loop devices show. */
+/** Files under a folder that loop devices show. Devices of others come and go meanwhile. */
 function loopFilesBelow(folder: string): string[] {
   return readdirSync('/sys/block')
-    .map((name) => `/sys/block/${name}/loop/backing_file`)
-    .filter((path) => existsSync(path))
-    .map((path) => readFileSync(path, 'utf8').trim())
+    .flatMap((name) => {
+      try {
+        return [readFileSync(`/sys/block/${name}/loop/backing_file`, 'utf8').trim()];
+      } catch {
+        return [];
+      }
+    })
     .filter((path) => path.startsWith(folder));
 }
 

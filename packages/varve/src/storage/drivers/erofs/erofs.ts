@@ -1,11 +1,9 @@
 import { existsSync, lstatSync, mkdirSync, renameSync, statSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isKind, KeyedLock, parseBytes, VarveError } from '../../../base/index.ts';
 import {
   type Change,
   type Compression,
-  type DiffSource,
   indexTar,
   type LayerBlob,
   type RootAttributes,
@@ -15,15 +13,15 @@ import {
   storeLayer,
   writeRootAttributes,
 } from '../../../layer/index.ts';
-import { bindMount, check, fchmodat, fchownat, filesystemName, mountsBelow } from '../../../linux/index.ts';
+import { filesystemName, mountsBelow } from '../../../linux/index.ts';
 import type { ChainID } from '../../../oci/index.ts';
 import { readStorageOptions, type StorageOption } from '../../options.ts';
 import { examineFolder } from '../../tree/examine-folder.ts';
-import { existingAncestor, makeRootFolder } from '../../tree/folders.ts';
+import { existingAncestor } from '../../tree/folders.ts';
 import type { Snapshot, Staging } from '../../tree/snapshot-tree.ts';
-import { type FillOptions, mountPoint, TreeDriver } from '../../tree/tree-driver.ts';
+import { mountPoint } from '../../tree/tree-driver.ts';
 import type { LayerToApply, OperationOptions, Probe, Usage } from '../../types.ts';
-import { mountOverlay } from '../overlay2/overlay-mount.ts';
+import { StackDriver } from '../overlay2/stack-driver.ts';
 import { examineArchive } from './examine.ts';
 import { LayerMounts } from './layer-mounts.ts';
 import { isIndexed, layout } from './layout.ts';
@@ -46,7 +44,7 @@ import { SharedTars } from './shared-tars.ts';
  *
  * README.md beside this file tells why.
  */
-export class ErofsDriver extends TreeDriver {
+export class ErofsDriver extends StackDriver {
   readonly name = 'erofs';
   readonly independentLayers = true;
   readonly defaultSize: number | undefined;
@@ -89,19 +87,6 @@ export class ErofsDriver extends TreeDriver {
       ['Layers', 'tar with EROFS index'],
       ['Native Overlay Diff', 'true'],
     ];
-  }
-
-  metadata(key: string): Record<string, string> {
-    const snapshot = this.tree.require(key);
-    const { diff, work } = layout(snapshot.own);
-    const { merged } = layout(snapshot.path);
-    const lowers = this.#diffsFrom(snapshot.parent);
-    return {
-      ...(lowers.length > 0 ? { LowerDir: lowers.join(':') } : {}),
-      MergedDir: merged,
-      UpperDir: diff,
-      WorkDir: work,
-    };
   }
 
   override async apply(
@@ -159,7 +144,7 @@ export class ErofsDriver extends TreeDriver {
     key: string,
     output: string,
     compression: Compression,
-    options: Parameters<TreeDriver['diff']>[3] = {},
+    options: Parameters<StackDriver['diff']>[3] = {},
   ): Promise<LayerBlob> {
     return await this.#viewing(key, () => super.diff(key, output, compression, options));
   }
@@ -208,40 +193,6 @@ export class ErofsDriver extends TreeDriver {
     return true;
   }
 
-  protected async fill(staging: Staging, parent: ChainID | undefined, { limit }: FillOptions): Promise<void> {
-    const { diff, work } = layout(staging.own);
-    makeRootFolder(diff);
-    mkdirSync(work, { mode: 0o700 });
-    limit([diff, work]);
-    // The merged root shows the upper's own attributes.
-    const root = this.#rootOf(parent);
-    if (!root) return;
-    check(fchownat(-100, diff, root.uid, root.gid), 'fchownat', diff);
-    check(fchmodat(-100, diff, root.mode), 'fchmodat', diff);
-  }
-
-  protected attach(snapshot: Snapshot, target: string, readOnly: boolean): void {
-    const { diff, work } = layout(snapshot.own);
-    const below = this.tree.chain(snapshot.parent);
-    if (below.length === 0) {
-      bindMount(diff, target, { readOnly });
-      return;
-    }
-    const isActive = snapshot.kind === 'active';
-    const stack = isActive ? below : [snapshot, ...below];
-    mountOverlay({
-      base: this.tree.folder,
-      lowers: stack.map(({ id, path }) => ({ id, path: layout(path).diff })),
-      ...(isActive ? { upper: { path: diff, work } } : {}),
-      target,
-      attributes: { readOnly },
-    });
-  }
-
-  protected ownFolder(snapshot: Snapshot): string {
-    return layout(snapshot.own).diff;
-  }
-
   protected override async measure(snapshot: Snapshot): Promise<Usage> {
     if (!isIndexed(snapshot.path)) return await super.measure(snapshot);
     const { index } = layout(snapshot.path);
@@ -267,19 +218,6 @@ export class ErofsDriver extends TreeDriver {
       if (isKind(error, 'cancelled')) throw error;
       return `its index cannot be mounted: ${VarveError.from(error).message}`;
     }
-  }
-
-  protected diffSource(snapshot: Snapshot): DiffSource {
-    const lowers = this.#diffsFrom(snapshot.parent);
-    return { kind: 'overlay', upper: layout(snapshot.own).diff, lowers };
-  }
-
-  protected async seal(snapshot: Snapshot): Promise<void> {
-    await rm(layout(snapshot.path).work, { recursive: true, force: true });
-  }
-
-  #diffsFrom(top: ChainID | undefined): string[] {
-    return this.tree.chain(top).map(({ path }) => layout(path).diff);
   }
 
   /** Mounts the layers of a snapshot's stack. */
@@ -323,7 +261,7 @@ export class ErofsDriver extends TreeDriver {
 
   #inheritRoot(key: string): void {
     const { plainRoot, parent, path } = this.tree.require(key);
-    const root = plainRoot ? this.#rootOf(parent) : undefined;
+    const root = plainRoot ? this.rootOf(parent) : undefined;
     if (root) writeRootAttributes(layout(path).index, root);
   }
 
@@ -347,7 +285,7 @@ export class ErofsDriver extends TreeDriver {
   }
 
   /** What the root folder of a stack looks like: the topmost layer that says so decides. */
-  #rootOf(top: ChainID | undefined): RootAttributes | undefined {
+  protected rootOf(top: ChainID | undefined): RootAttributes | undefined {
     const source = this.tree.chain(top).find(({ plainRoot }) => !plainRoot);
     if (!source) return undefined;
     const { index, diff } = layout(source.path);
