@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { busyboxTar, eventually, TestEngine } from '../engine/harness.ts';
 
 /** How many lives, over each driver. */
-const cycles = Number(process.env['VARVE_TEST_CYCLES'] ?? 60);
+const cycles = Number(process.env['VARVE_TEST_CYCLES'] ?? 30);
 /** Lives before the first look: caches fill, threads start. */
 const warmUp = 10;
 /** Bytes by which the engine may have grown: what a garbage collector has not given back. */
