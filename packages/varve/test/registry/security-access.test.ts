@@ -4,7 +4,7 @@ import { statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { decodeJwt, decodeProtectedHeader } from 'jose';
+import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose';
 import { digestOf } from '../../src/oci/index.ts';
 import {
   type Answer,
@@ -121,7 +121,7 @@ test('gives tokens narrowed to what their holder may do, signed with a key that 
   const claims = decodeJwt(token);
   assert.deepEqual([claims.iss, claims.aud, claims.sub], ['varve-registry', 'varve-registry', 'alice']);
   assert.equal((claims.exp ?? 0) - (claims.iat ?? 0), 300);
-  const published = (await registry.call('GET', '/.well-known/jwks.json')).json() as {
+  const published = (await registry.call('GET', '/.well-known/jwks.json')).json() as JSONWebKeySet & {
     keys: { kid: string; d?: string }[];
   };
   assert.deepEqual(
@@ -129,8 +129,24 @@ test('gives tokens narrowed to what their holder may do, signed with a key that 
     [[decodeProtectedHeader(token).kid, undefined]],
   );
   assert.equal(statSync(join(registry.root, 'token-keys', 'keys.json')).mode & 0o777, 0o600);
+  const expected = { issuer: 'varve-registry', audience: 'varve-registry', algorithms: ['ES256'] };
+  await jwtVerify(token, createLocalJWKSet(published), expected);
   assert.equal((await upload(registry, 'a/x', bearer(token))).status, 202);
   assert.equal((await upload(registry, 'b/x', bearer(token))).status, 403);
+
+  // Another registry that believes this one's token server, by its published keys.
+  const other = await startTestRegistry(t, {
+    auth: {
+      token: {
+        realm: `${registry.url}/token`,
+        service: 'varve-registry',
+        issuer: 'varve-registry',
+        jwks: `${registry.url}/.well-known/jwks.json`,
+      },
+    },
+  });
+  assert.equal((await upload(other, 'a/x', bearer(token))).status, 202);
+  assert.equal((await upload(other, 'b/x', bearer(token))).status, 401);
 });
 
 test('refuses tokens that are not its own, and refresh tokens in their place', async (t) => {
@@ -303,6 +319,16 @@ test('lists what the client may pull, whatever it asks for', async (t) => {
   assert.deepEqual((await list(root, '?n=2&last=b/two')).json(), {
     repositories: ['public/three', 'z/four'],
   });
+  assert.equal(await pushBlob(registry, 'people/alice/x', alice), 201);
+  for (const [query, expected] of [
+    ['?n=2', ['a/one', 'people/alice/x']],
+    ['?n=2&last=a/one', ['people/alice/x', 'public/three']],
+    ['?last=people/alice/x', ['public/three']],
+    ['?last=a/', ['a/one', 'people/alice/x', 'public/three']],
+    ['?last=%F0%9F%9A%80', []],
+  ] as const) {
+    assert.deepEqual((await list(alice, query)).json(), { repositories: expected }, query);
+  }
   for (const path of ['/v2/b/two/tags/list', `/v2/b/two/referrers/${digest}`]) {
     assert.equal((await registry.call('GET', path, { headers: alice })).status, 403);
   }

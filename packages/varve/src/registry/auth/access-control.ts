@@ -92,6 +92,11 @@ export interface AccessControl {
   decide(identity: Identity, resource: Resource, action: Action): Decision | Promise<Decision>;
   /** Whether a listing shows a repository to the identity, once listing is allowed to it. Not logged. */
   sees(identity: Identity, repository: string): boolean;
+  /**
+   * What the names that {@link AccessControl.sees} shows begin with, so that a listing looks nowhere else: ascending,
+   * none the beginning of another. Everywhere (`['']`) when absent.
+   */
+  prefixes?(identity: Identity): readonly string[];
   /** The value of WWW-Authenticate that goes with a 401; undefined when there is no way to authenticate. */
   challenge(
     request: AccessRequest,

@@ -14,7 +14,7 @@ import {
 } from './access-control.ts';
 import { readAuthorization } from './authorization.ts';
 import { challengeOf, type ChallengeOptions } from './challenge.ts';
-import { type DecisionRules, decide, seesRepository } from './decide.ts';
+import { type DecisionRules, decide, seesRepository, visiblePrefixes } from './decide.ts';
 import type { EmbeddedTokens, TokenHolder } from './embedded-tokens.ts';
 import type { OidcIdentity, OidcIssuers } from './oidc.ts';
 import type { OutsideTokens } from './outside-tokens.ts';
@@ -86,6 +86,10 @@ export class ConfiguredAccess implements AccessControl {
 
   sees(identity: Identity, repository: string): boolean {
     return seesRepository(this.#parts.rules, identity, repository);
+  }
+
+  prefixes(identity: Identity): readonly string[] {
+    return visiblePrefixes(this.#parts.rules, identity);
   }
 
   challenge(

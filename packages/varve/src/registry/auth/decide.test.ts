@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Action, anonymous, type Identity, type Resource } from './access-control.ts';
-import { type DecisionRules, decide, narrow, seesRepository } from './decide.ts';
+import { type DecisionRules, decide, narrow, seesRepository, visiblePrefixes } from './decide.ts';
 import type { AccessEntry } from './scopes.ts';
 
 const noRules: DecisionRules = { policy: undefined, canAuthenticate: true };
@@ -126,4 +126,12 @@ test('shows in listings what may be pulled', () => {
   assert.deepEqual(seen(anonymous), ['open']);
   assert.deepEqual(seen(alice), ['a', 'open']);
   assert.deepEqual(seen(holding(bob, 'outside')), ['a', 'open', 'z']);
+  assert.deepEqual(
+    [anonymous, alice, robot, holding(bob, 'outside')].map((identity) => visiblePrefixes(ruled, identity)),
+    [['open'], ['a', 'open'], ['a', 'open'], ['']],
+  );
+  assert.deepEqual(
+    [anonymous, alice, robot].map((identity) => visiblePrefixes(noRules, identity)),
+    [[], [''], ['a']],
+  );
 });

@@ -6,7 +6,16 @@ import {
   type Resource,
   subjectOf,
 } from './access-control.ts';
-import { administers, allowsAnything, denial, evaluate, type Policy, type Verdict } from './rules.ts';
+import { glob } from './globs.ts';
+import {
+  administers,
+  allowsAnything,
+  denial,
+  evaluate,
+  type Policy,
+  pullableGlobs,
+  type Verdict,
+} from './rules.ts';
 import { type AccessEntry, covers, formatScope } from './scopes.ts';
 
 /** What decisions go by: data, so that the same function explains them. */
@@ -48,6 +57,16 @@ export function seesRepository(rules: DecisionRules, identity: Identity, reposit
     return !rules.policy || denial(rules.policy, identity, repository, 'pull') === undefined;
   }
   return byRules(rules, identity, repository, 'pull').allowed;
+}
+
+/** What the names that {@link seesRepository} shows begin with: ascending, none the beginning of another. */
+export function visiblePrefixes({ policy }: DecisionRules, identity: Identity): string[] {
+  if (identity.token?.issuer === 'outside' || (!policy && identity.kind === 'user')) return [''];
+  const prefixes = pullableGlobs(policy ?? { rules: [], groups: {} }, identity).map(
+    (text) => glob(text).prefix,
+  );
+  const sorted = [...new Set(prefixes)].sort();
+  return sorted.filter((prefix) => !sorted.some((other) => other !== prefix && prefix.startsWith(other)));
 }
 
 /** The actions on a repository that the rules give an identity, whatever a token of it says. */

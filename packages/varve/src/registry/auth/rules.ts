@@ -84,6 +84,21 @@ export function allowsAnything(policy: Policy, identity: Identity): boolean {
   return policy.rules.some((rule) => rule.effect === 'allow' && speaksOf(rule, identity, groups));
 }
 
+/** The globs that the rules and its grants let an identity pull from; what a deny takes away is still among them. */
+export function pullableGlobs(policy: Policy, identity: Identity): string[] {
+  const groups = once(() => groupsOf(policy, identity));
+  const allowing = policy.rules.filter(
+    (rule) => rule.effect === 'allow' && includes(rule.actions, 'pull') && speaksOf(rule, identity, groups),
+  );
+  const granted = (identity.grants ?? []).filter(({ actions }) => includes(actions, 'pull'));
+  return [
+    ...allowing.flatMap(({ repositories }) =>
+      repositories.map((pattern) => withUser(pattern, identity)).filter((pattern) => pattern !== undefined),
+    ),
+    ...granted.flatMap(({ repositories }) => repositories),
+  ];
+}
+
 /** Groups of an identity: those its proof came with, and those the configuration puts it in. */
 export function groupsOf(policy: Policy, identity: Identity): string[] {
   const named = Object.entries(policy.groups)
@@ -107,10 +122,15 @@ function includes(actions: readonly string[], action: Action): boolean {
 }
 
 function matches(pattern: string, identity: Identity, repository: string): boolean {
-  if (!pattern.includes('${user}')) return glob(pattern).matches(repository);
-  // A name that is no path component must not become a pattern or a path.
-  if (identity.kind !== 'user' || !/^[a-z0-9]+(?:[._-]+[a-z0-9]+)*$/.test(identity.name)) return false;
-  return glob(pattern.replaceAll('${user}', identity.name)).matches(repository);
+  const own = withUser(pattern, identity);
+  return own !== undefined && glob(own).matches(repository);
+}
+
+/** A glob with the user's name in it; undefined when the name is no path component: it must not become a pattern. */
+function withUser(pattern: string, identity: Identity): string | undefined {
+  if (!pattern.includes('${user}')) return pattern;
+  if (identity.kind !== 'user' || !/^[a-z0-9]+(?:[._-]+[a-z0-9]+)*$/.test(identity.name)) return undefined;
+  return pattern.replaceAll('${user}', identity.name);
 }
 
 /** Whether a rule's `who` means the identity. An allow for `anonymous` is for everyone: a login takes no right away. */

@@ -68,6 +68,7 @@ export async function dispatch(
       asking,
       require: (resource, action) => requireAccess(parts.access, asking, identity, resource, action),
       sees: (repository) => parts.access.sees(identity, repository),
+      prefixes: () => parts.access.prefixes?.(identity) ?? [''],
       commonHeaders: parts.commonHeaders,
       awaitsContinue,
     });

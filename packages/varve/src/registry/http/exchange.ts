@@ -25,6 +25,8 @@ export class Exchange {
   readonly asking: AccessRequest;
   /** Whether a listing shows this client a repository. */
   readonly sees: (repository: string) => boolean;
+  /** What the names it is shown begin with. */
+  readonly prefixes: () => readonly string[];
   /** Throws unless this client may do this; for what the route's own check does not cover. */
   readonly require: (resource: Resource, action: Action) => void | Promise<void>;
   readonly #commonHeaders: HeaderList;
@@ -44,6 +46,7 @@ export class Exchange {
       readonly asking: AccessRequest;
       readonly require: Exchange['require'];
       readonly sees: Exchange['sees'];
+      readonly prefixes: Exchange['prefixes'];
       readonly commonHeaders: HeaderList;
       readonly awaitsContinue: boolean;
     },
@@ -55,6 +58,7 @@ export class Exchange {
     this.asking = parts.asking;
     this.require = parts.require;
     this.sees = parts.sees;
+    this.prefixes = parts.prefixes;
     this.#search = parts.search;
     this.#commonHeaders = parts.commonHeaders;
     this.#awaitsContinue = parts.awaitsContinue;

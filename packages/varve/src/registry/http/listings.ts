@@ -54,13 +54,31 @@ async function visibleRepositories(
   page: RequestedPage,
 ): Promise<string[]> {
   const visible: string[] = [];
-  for (let { after } = page; ; ) {
-    const found = await metadata.repositories({ after, limit: repositoriesPerStep });
-    visible.push(...found.filter(exchange.sees));
-    if (visible.length > page.limit || found.length < repositoriesPerStep) return visible;
-    after = found.at(-1);
-    await setImmediate();
+  for (const prefix of exchange.prefixes()) {
+    for (let after = laterOf(page.after, justBefore(prefix)); ; ) {
+      const found = await metadata.repositories({ after, limit: repositoriesPerStep });
+      const inside = found.filter((name) => name.startsWith(prefix));
+      visible.push(...inside.filter(exchange.sees));
+      if (visible.length > page.limit) return visible;
+      if (inside.length < repositoriesPerStep) break;
+      after = inside.at(-1);
+      await setImmediate();
+    }
   }
+  return visible;
+}
+
+/** Text that comes after every name before `prefix`, and before all that begin with it: names are ASCII. */
+function justBefore(prefix: string): string | undefined {
+  if (prefix === '') return undefined;
+  const last = prefix.charCodeAt(prefix.length - 1);
+  return `${prefix.slice(0, -1)}${String.fromCharCode(last - 1)}\u{10ffff}`;
+}
+
+/** The later of two names by their bytes. */
+function laterOf(one: string | undefined, other: string | undefined): string | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return Buffer.compare(Buffer.from(one), Buffer.from(other)) > 0 ? one : other;
 }
 
 /** The manifests whose subject is this one, as an index. spec.md#listing-referrers. */
