@@ -11,7 +11,7 @@ import {
 } from '../../layer/index.ts';
 import { FilesystemSync, mountsBelow, setMountAttributes } from '../../linux/index.ts';
 import { type ChainID, chainId, type DiffID } from '../../oci/index.ts';
-import { imageDiskBytes, imageMount, removeImage, Sizes } from '../quota/index.ts';
+import { imageDiskBytes, removeImage, Sizes } from '../quota/index.ts';
 import type {
   LayerToApply,
   OperationOptions,
@@ -29,7 +29,7 @@ import { clearProblem } from './clear-problem.ts';
 import type { FillOptions, LayerDetails, LayerSizes } from './driver-parts.ts';
 import { examineFolder } from './examine-folder.ts';
 import { KeyPins } from './key-pins.ts';
-import { HeldMounts } from './held-mounts.ts';
+import { ImageMounts } from './image-mounts.ts';
 import { isMounted, mountPoint, removeFolder, unmountCompletely } from './mount-point.ts';
 import { MountUses } from './mount-uses.ts';
 import type { SnapshotRecord } from './record.ts';
@@ -51,9 +51,7 @@ export abstract class TreeDriver implements StorageDriver {
   readonly #applying = new SharedWork<LayerSizes>();
   readonly #locks = new KeyedLock();
   readonly #sizes = new Sizes();
-  /** Images of writable layers, held by the snapshots that are mounted and by who looks into one that is not. */
-  readonly #images = new HeldMounts();
-  #views = 0;
+  readonly #images = new ImageMounts();
   /** Committed snapshots that something being made will stand on. */
   readonly #pins = new KeyPins();
   /** What the last diff of an active snapshot gave, so that a commit under that name knows its sizes. */
@@ -206,7 +204,8 @@ export abstract class TreeDriver implements StorageDriver {
       try {
         const shared = this.limitsItself ? undefined : size;
         const { image } = await this.#sizes.within(staging.path, shared, async ({ own, limit }) => {
-          await this.fill({ ...staging, own }, parent, { size, limit });
+          const place: Staging = { ...staging, own };
+          await this.fill(place, parent, { size, limit });
         });
         await this.tree.publish(staging, { key, kind: 'active', parent, ...(image ? { image } : {}) });
       } catch (error) {
@@ -248,7 +247,7 @@ export abstract class TreeDriver implements StorageDriver {
   async #attach(snapshot: Snapshot, target: string, readOnly: boolean): Promise<void> {
     mkdirSync(target, { recursive: true, mode: 0o700 });
     try {
-      await this.#showImage(snapshot.key, snapshot);
+      await this.#images.show(snapshot.key, snapshot);
       await this.attach(snapshot, target, readOnly);
     } catch (error) {
       removeFolder(target);
@@ -267,25 +266,9 @@ export abstract class TreeDriver implements StorageDriver {
     await this.#images.release(key);
   }
 
-  async #showImage(user: string, { image, path }: Snapshot): Promise<void> {
-    if (image) await this.#images.hold(user, imageMount(path));
-  }
-
-  /** Does something with a snapshot's own files, be it mounted or not. */
-  async #viewing<T>(snapshot: Snapshot, work: () => Promise<T>): Promise<T> {
-    // A name that no snapshot has.
-    const user = `/view/${this.#views++}`;
-    try {
-      await this.#showImage(user, snapshot);
-      return await work();
-    } finally {
-      await this.#images.release(user);
-    }
-  }
-
   async changes(key: string): Promise<Change[]> {
     const snapshot = this.tree.require(key);
-    return await this.#viewing(snapshot, () => this.withDiffSource(snapshot, changes));
+    return await this.#images.viewing(snapshot, () => this.withDiffSource(snapshot, changes));
   }
 
   async diff(
@@ -295,7 +278,7 @@ export abstract class TreeDriver implements StorageDriver {
     options: OperationOptions & { readonly exclude?: readonly string[] } = {},
   ): Promise<LayerBlob> {
     const snapshot = this.tree.require(key);
-    const blob = await this.#viewing(snapshot, () =>
+    const blob = await this.#images.viewing(snapshot, () =>
       this.withDiffSource(snapshot, (source) => writeLayer(source, output, compression, options)),
     );
     const { diffId, size, tarSize } = blob;
@@ -339,7 +322,7 @@ export abstract class TreeDriver implements StorageDriver {
     const to = this.ownFolder(plain);
     if (existsSync(to)) await deleteInBackground(to);
     mkdirSync(to);
-    await this.#viewing(snapshot, () => copyInBackground(this.ownFolder(snapshot), to));
+    await this.#images.viewing(snapshot, () => copyInBackground(this.ownFolder(snapshot), to));
     return plain;
   }
 
@@ -354,7 +337,7 @@ export abstract class TreeDriver implements StorageDriver {
 
   async usage(key: string): Promise<Usage> {
     const snapshot = this.tree.require(key);
-    return await this.#viewing(snapshot, async () => {
+    return await this.#images.viewing(snapshot, async () => {
       const usage = await this.measure(snapshot);
       return snapshot.image ? { ...usage, bytes: imageDiskBytes(snapshot.path) } : usage;
     });
