@@ -1,6 +1,6 @@
 /**
- * How storage drivers do, ours beside docker's and podman's: `node bench/storage.ts [--quick] [PART…]`, as root; the parts
- * are apply, stack, write, diff, share and read, all unless named. A complete run writes its part of bench/RESULTS.md. The
+ * How storage drivers do, ours beside docker's and podman's: `node bench/storage.ts [--quick] [--stores=erofs,docker overlay2,…]
+ * [PART…]`, as root; the parts are apply, stack, write, diff, share and read, all unless named. A complete run writes its part of bench/RESULTS.md. The
  * stores take turns in every case, so that a change of the machine's load meets all alike.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -8,14 +8,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, truncateSync, writeF
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { applyLayer } from '../packages/varve/src/layer/index.ts';
-import {
-  BtrfsDriver,
-  ErofsDriver,
-  Overlay2Driver,
-  OverlayDriver,
-  type StorageDriver,
-  VfsDriver,
-} from '../packages/varve/src/storage/index.ts';
+import { storageDriverKinds } from '../packages/varve/src/bin/storage-drivers.ts';
 import { median, must } from './harness.ts';
 import { inNamespace, reenter } from './peers.ts';
 import { writeResults } from './results.ts';
@@ -26,6 +19,11 @@ if (!inNamespace) process.exit(reenter());
 
 const quick = process.argv.includes('--quick');
 const only = process.argv.slice(2).filter((word) => !word.startsWith('-'));
+const names = process.argv
+  .find((word) => word.startsWith('--stores='))
+  ?.slice('--stores='.length)
+  .split(',');
+const chosen = (store: string): boolean => names === undefined || names.includes(store);
 const wanted = (part: string): boolean => only.length === 0 || only.includes(part);
 const size = quick
   ? { small: 1000, large: 5000, stack: 30, big: 64 << 20, writes: 2000, images: 3, rounds: 1 }
@@ -35,15 +33,6 @@ const size = quick
 const patienceMs = 5 * 60_000;
 const folder = mkdtempSync('/var/tmp/varve-bench-');
 const disks: string[] = [];
-
-/** Our drivers; one that cannot run here says why in the report. */
-const kinds: readonly { readonly name: string; readonly create: (root: string) => StorageDriver }[] = [
-  { name: 'erofs', create: (root) => new ErofsDriver(root) },
-  { name: 'overlay2', create: (root) => new Overlay2Driver(root) },
-  { name: 'overlay', create: (root) => new OverlayDriver(root) },
-  { name: 'vfs', create: (root) => new VfsDriver(root) },
-  { name: 'btrfs', create: (root) => new BtrfsDriver(root) },
-];
 
 interface Cell {
   readonly values: number[];
@@ -84,11 +73,14 @@ function btrfsFolder(name: string): string {
 
 async function openStores(workshop: Workshop): Promise<Store[]> {
   const stores: Store[] = [];
-  for (const { name, create } of kinds) {
+  for (const { name } of storageDriverKinds(folder)) {
+    if (!chosen(name)) continue;
     try {
       const root = name === 'btrfs' ? btrfsFolder('ours-btrfs') : join(folder, `ours-${name}`);
       mkdirSync(root, { recursive: true });
-      const driver = create(root);
+      const kind = storageDriverKinds(root).find((other) => other.name === name);
+      const driver = kind?.create([]);
+      if (!driver) continue;
       const probe = await driver.probe();
       if (probe.ok) stores.push(new OurStore(driver, root));
       else note(`${name} is not measured: ${probe.reason}`);
@@ -97,6 +89,7 @@ async function openStores(workshop: Workshop): Promise<Store[]> {
     }
   }
   for (const driver of ['overlay2', 'vfs', 'btrfs']) {
+    if (!chosen(`docker ${driver}`)) continue;
     try {
       const root = driver === 'btrfs' ? btrfsFolder('docker-btrfs') : join(folder, `docker-${driver}`);
       stores.push(await startDocker(driver, root, join(folder, `run-${driver}`), workshop));
@@ -104,6 +97,7 @@ async function openStores(workshop: Workshop): Promise<Store[]> {
       note(`docker's ${driver} is not measured: ${String(error)}`);
     }
   }
+  if (!chosen('podman overlay')) return stores;
   if (spawnSync('podman', ['--version']).status === 0)
     stores.push(podmanStore(join(folder, 'podman'), join(folder, 'run-podman'), workshop));
   else note("podman's overlay is not measured: there is no podman");
@@ -286,7 +280,7 @@ function report(): string {
   return `# Storage drivers side by side
 
 Made by \`node bench/storage.ts\`${quick ? ' `--quick`' : ''} on ${new Date().toISOString().slice(0, 10)}: ${cpus().length} × ${cpus()[0]?.model}, ${Math.round(totalmem() / 2 ** 30)} GiB, kernel ${release()}, Node ${process.version}; ${version('dockerd')}; ${version('podman')}. Median load while measuring: ${median(loads).toFixed(1)}.
-Medians. Ours are measured in one process, to where a layer would survive a power cut; docker's and podman's are whole commands (\`load\`, \`rmi\`, \`create\`, \`diff\`, and \`run\` less an empty \`run\`), which wait for no disk. Layers are gzip; btrfs stands on a file.
+Medians. Ours are measured in one process, to where a layer would survive a power cut; docker's and podman's are whole commands (\`load\`, \`rmi\`, \`create\`, \`diff\`), which wait for no disk, and what a shell in a container reads off its clock (writes). Layers are gzip; btrfs stands on a file.
 
 ${line(['case', ...names, 'erofs ÷ docker overlay2'])}
 ${line(['---', ...names.map(() => '---:'), '---:'])}
@@ -329,7 +323,7 @@ try {
     await write(stores, big);
   }
   const text = report();
-  if (only.length === 0) writeResults(text);
+  if (only.length === 0 && names === undefined) writeResults(text);
   console.log(text);
 } finally {
   for (const store of stores) await store.close().catch((error: unknown) => console.error(String(error)));
