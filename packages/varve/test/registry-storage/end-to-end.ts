@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
+import { promisify } from 'node:util';
 import { digestOf } from '../../src/oci/index.ts';
 import type { RegistryConfigInput } from '../../src/registry/index.ts';
 import { openStorage } from '../../src/registry/storage/index.ts';
 import { configSchema } from '../../src/registry/config/index.ts';
 import { atEnd, eventually, httpCall, TestClient } from '../../src/registry/testing/index.ts';
-import { makeImage, run, temporaryFolder } from '../registry/programs.ts';
+import { makeImage, temporaryFolder } from '../registry/programs.ts';
 
 type StorageBlock = NonNullable<RegistryConfigInput['storage']>;
 
@@ -28,6 +29,12 @@ interface Server {
   readonly lines: Interface;
   signal(name: NodeJS.Signals): void;
   kill(): Promise<void>;
+}
+
+/** Runs a program; the store may be in this process, so that must not stand still. */
+async function command([program = '', ...rest]: readonly string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(program, rest, { timeout: 120_000 });
+  return stdout;
 }
 
 async function serve(t: TestContext, root: string, storage: StorageBlock): Promise<Server> {
@@ -60,8 +67,10 @@ export function testServed(backend: ServedBackend): void {
     const storage = await backend.configure();
     const server = await serve(t, join(folder, 'registry'), storage);
     const reference = `docker://${server.host}/demo/app:v1`;
-    run(['skopeo', 'copy', '--dest-tls-verify=false', makeImage(folder), reference]);
-    const { Layers, Digest } = JSON.parse(run(['skopeo', 'inspect', '--tls-verify=false', reference])) as {
+    await command(['skopeo', 'copy', '--dest-tls-verify=false', makeImage(folder), reference]);
+    const { Layers, Digest } = JSON.parse(
+      await command(['skopeo', 'inspect', '--tls-verify=false', reference]),
+    ) as {
       readonly Layers: readonly string[];
       readonly Digest: string;
     };
@@ -73,13 +82,13 @@ export function testServed(backend: ServedBackend): void {
     }
     const head = await httpCall(server.url, 'HEAD', `/v2/demo/app/blobs/${Layers[0]}`);
     assert.equal(head.status, 200);
-    run(['skopeo', 'copy', '--src-tls-verify=false', reference, `oci:${join(folder, 'back')}:v1`]);
-    const back = JSON.parse(run(['skopeo', 'inspect', `oci:${join(folder, 'back')}:v1`])) as {
+    await command(['skopeo', 'copy', '--src-tls-verify=false', reference, `oci:${join(folder, 'back')}:v1`]);
+    const back = JSON.parse(await command(['skopeo', 'inspect', `oci:${join(folder, 'back')}:v1`])) as {
       Digest: string;
     };
     assert.equal(back.Digest, Digest);
 
-    run(['skopeo', 'delete', '--tls-verify=false', reference]);
+    await command(['skopeo', 'delete', '--tls-verify=false', reference]);
     const collected = new Promise<string>((resolve) => server.lines.once('line', resolve));
     server.signal('SIGUSR2');
     assert.equal(await collected, `collected ${Layers.length + 1}`);

@@ -41,6 +41,7 @@ export const unsupportedBlocks: Readonly<Record<string, string>> = {
   'http.net': 'only TCP is supported',
   'http.prefix': 'a path prefix is not supported',
   'storage.gcs.credentials': 'name a keyfile',
+  'storage.gcs.credentials': 'name a keyfile',
   'storage.inmemory': 'this storage is not supported: use a temporary folder',
 };
 

@@ -57,10 +57,6 @@ export const gcsBlock = z.strictObject({
   keyfile: text(
     'JSON key of a service account; without one the environment of the Google SDK decides.',
   ).optional(),
-  credentials: z
-    .looseObject({ client_email: z.string(), private_key: z.string() })
-    .optional()
-    .describe('The content of a key file.'),
   apiendpoint: text('Address of a store that is not Google’s.').optional(),
   rootdirectory,
   chunksize,

@@ -96,7 +96,7 @@ export class AzureStore implements ObjectStore {
       return block;
     });
     try {
-      await this.#call(`commit ${target}`, () => blob.commitBlockList(blocks));
+      await withRetry(() => this.#call(`commit ${target}`, () => blob.commitBlockList(blocks)));
     } catch (error) {
       // A commit drops the blocks that another attempt has staged. It then has made the blob.
       const size = sources.reduce((sum, source) => sum + source.size, 0);

@@ -1,6 +1,6 @@
 export { type Group, groupSources } from './assemble.ts';
 export { type ChunkSizes, defaultChunkSizes } from './chunk-size.ts';
 export { ObjectStorage, type ObjectStorageOptions } from './object-storage.ts';
-export { type PartsApi, assembleByParts } from './parts.ts';
+export { assembleByParts, type FinishedPart, type PartsApi, type PartUpload } from './parts.ts';
 export { type RetryPolicy, storeError, withRetry } from './retry.ts';
 export type { ObjectStore, PresignOptions, StoredObject } from './types.ts';

@@ -90,7 +90,7 @@ export class SwiftStore implements ObjectStore {
       return { ...source, key };
     });
     const manifest = await this.#putManifests(segments, `${folder}/manifest`);
-    await this.#putManifest(manifest, target, attempt);
+    await withRetry(() => this.#putManifest(manifest, target, attempt));
   }
 
   async remove(keys: readonly string[]): Promise<void> {
@@ -197,7 +197,7 @@ export class SwiftStore implements ObjectStore {
       const groups = groupSources(current, this.#maxSegments, Number.MAX_SAFE_INTEGER);
       current = await mapLimit(groups, 4, async (group, index) => {
         const key = `${below}-${level}-${String(index).padStart(6, '0')}`;
-        await this.#putManifest(group, key, 'manifest');
+        await withRetry(() => this.#putManifest(group, key, 'manifest'));
         return { key, size: totalSize(group), modifiedAt: 0 };
       });
     }
