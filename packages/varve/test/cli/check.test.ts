@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { engineCall } from '../support/engine-http.ts';
 import { type Bundle, bundle } from './bundle.ts';
 import { Pair } from './pair.ts';
 
@@ -80,6 +81,22 @@ test('varve system check finds a damaged blob, and --repair sets it aside and ma
   assert.equal((await pair.varve(['system', 'check'])).code, 0);
   const [kept = ''] = readdirSync(join(root, 'quarantine'));
   assert.equal(readFileSync(join(root, 'quarantine', kept, `sha256-${manifest}`), 'utf8'), 'damaged');
+});
+
+test('how far a check is can be followed', async () => {
+  const path = '/varve/system/check?progress=1';
+  const { body } = await engineCall(pair.engine.socket, 'POST', path, Buffer.alloc(0));
+  const lines = body
+    .trim()
+    .split('\r\n')
+    .map(
+      (line) =>
+        JSON.parse(line) as { progress?: { step: string; total: number }; report?: { blobs: number } },
+    );
+  const last = lines.pop();
+  assert.ok((last?.report?.blobs ?? 0) > 0);
+  assert.ok(lines.length > 0);
+  for (const { progress } of lines) assert.match(progress?.step ?? '', /^(blobs|layers|records)$/);
 });
 
 test('what cannot be repaired is said, with what to do', async () => {
