@@ -26,11 +26,6 @@ export class HeldMounts {
     return new Set([...this.#users.values()].flatMap((users) => [...users]));
   }
 
-  /** True for a mount point that somebody holds. */
-  has(target: string): boolean {
-    return (this.#users.get(target)?.size ?? 0) > 0;
-  }
-
   /** Mounts it if it is not, and keeps it so until the user {@link HeldMounts.release}s what it holds. */
   async hold(user: string, shared: SharedMount): Promise<void> {
     await this.#locks.run(shared.target, async () => {
@@ -42,17 +37,15 @@ export class HeldMounts {
 
   /** Ends all that a user holds; unmounts what nobody else does. */
   async release(user: string): Promise<void> {
-    for (const [target, users] of this.#users) {
-      if (users.has(user)) await this.#leave(target, user);
-    }
+    const held = [...this.#users].filter(([, users]) => users.has(user));
+    await Promise.all(held.map(async ([target]) => await this.#leave(target, user)));
   }
 
   /** Unmounts what nobody holds; gives the mount points. */
   async trim(): Promise<string[]> {
-    const ended: string[] = [];
-    for (const target of [...this.#users.keys()])
-      if (await this.#leave(target, undefined)) ended.push(target);
-    return ended;
+    const targets = [...this.#users.keys()];
+    const ended = await Promise.all(targets.map(async (target) => await this.#leave(target, undefined)));
+    return targets.filter((_, at) => ended[at]);
   }
 
   async #leave(target: string, user: string | undefined): Promise<boolean> {

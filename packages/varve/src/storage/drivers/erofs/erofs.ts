@@ -298,11 +298,11 @@ export class ErofsDriver extends StackDriver {
   #adoptLayers(): void {
     for (const { target } of mountsBelow(this.tree.folder)) {
       const layer = this.#layerAt(target);
-      if (layer) this.#layers.adoptMount(layer.path);
+      if (layer) this.#layers.adopt(layer.path);
       const owner = this.tree.byId(this.#idIn(target));
       if (!owner || mountPoint(owner) !== target || !this.tree.isWhole(owner.parent)) continue;
       for (const { path } of [owner, ...this.tree.chain(owner.parent)]) {
-        if (isIndexed(path)) this.#layers.adopt(owner.key, path);
+        if (isIndexed(path)) this.#layers.adopt(path, owner.key);
       }
     }
   }
