@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { applyLayer, writeLayer } from '../../layer/index.ts';
-import { performOperations } from '../../layer/testing/perform-operations.ts';
-import { Sequence } from '../../layer/testing/random-operations.ts';
-import { RandomSource } from '../../layer/testing/random-source.ts';
-import { describeTree } from '../../layer/testing/tree.ts';
+import { describeTree, performOperations, RandomSource, Sequence } from '../../layer/testing/index.ts';
 import type { ChainID } from '../../oci/index.ts';
 import { type DriverUnderTest, Rig } from './rig.ts';
 
