@@ -1,12 +1,14 @@
 import { join, resolve } from 'node:path';
 import { type Logger, pino } from 'pino';
 import { parseDuration, VarveError } from '../base/index.ts';
+import { readTrustPolicies } from '../distribution/index.ts';
 import { digestOf } from '../oci/index.ts';
 import { type AccessControl, type Auth, openAuth } from './auth/index.ts';
 import { configSchema, parseAddress, type RegistryConfig, type RegistryConfigInput } from './config/index.ts';
 import { startControl } from './control/index.ts';
 import { type CollectOptions, type CollectReport, RecentlyUsed } from './gc/index.ts';
 import { RateLimit } from './http/rate-limit.ts';
+import { TrustedProxies } from './http/client-address.ts';
 import { HttpServer } from './http/server.ts';
 import { readTls } from './http/tls.ts';
 import { Maintenance } from './maintenance/index.ts';
@@ -18,6 +20,7 @@ import { Quota } from './quota/index.ts';
 import { immutableTags, Pulls } from './retention/index.ts';
 import { lockRoot } from './storage/filesystem/index.ts';
 import { openStorage } from './storage/index.ts';
+import { Trust } from './trust/index.ts';
 import { Uploads } from './uploads/index.ts';
 
 /** What a registry is given besides its configuration. */
@@ -89,6 +92,7 @@ export async function startRegistry(
   );
   const proxy = new PullThrough(upstreamsOf(config), { metadata, uploads, quota, logger });
   resources.use(proxy);
+  const trust = new Trust(readTrustPolicies(config.trust), { metadata, storage });
   const maintenance = new Maintenance({
     config,
     storage,
@@ -113,6 +117,7 @@ export async function startRegistry(
         maintenance,
         notifier,
         proxy,
+        trust,
         immutableTags: (repository) => immutableTags(config.tags.immutable, repository),
         redirect: config.storage.redirect,
         deleteEnabled: config.storage.delete.enabled,
@@ -130,6 +135,7 @@ export async function startRegistry(
         (name) => name.toLowerCase() === 'access-control-allow-origin',
       ),
       commonHeaders: commonHeaders(config),
+      proxies: new TrustedProxies(config.http.trustedproxies),
       rateLimit: new RateLimit(config.http.ratelimit),
       metrics,
     },

@@ -6,7 +6,7 @@ import {
   type Resource,
   subjectOf,
 } from './access-control.ts';
-import { glob } from './globs.ts';
+import { glob } from '../../base/index.ts';
 import {
   administers,
   allowsAnything,

@@ -1,10 +1,9 @@
 import type { JWTPayload } from 'jose';
 import type { Logger } from 'pino';
-import { VarveError } from '../../base/index.ts';
+import { glob, VarveError } from '../../base/index.ts';
 import type { RegistryConfig } from '../config/index.ts';
 import type { TokenHolder } from './embedded-tokens.ts';
 import { fetchJson } from './fetch-json.ts';
-import { glob } from './globs.ts';
 import { type KeySource, RemoteKeys } from './key-source.ts';
 import { keySetOf } from './outside-tokens.ts';
 import { TokenError } from './token-error.ts';

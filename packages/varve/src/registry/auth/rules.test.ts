@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { anonymous, type Identity } from './access-control.ts';
-import { glob } from './globs.ts';
+import { glob } from '../../base/index.ts';
 import { administers, allowsAnything, denial, evaluate, groupsOf, type Policy, type Rule } from './rules.ts';
 
 const user = (name: string, groups: readonly string[] = []): Identity => ({

@@ -1,5 +1,5 @@
 import type { Action, Identity, RepositoryAction } from './access-control.ts';
-import { glob, matchesAll } from './globs.ts';
+import { glob, matchesAll } from '../../base/index.ts';
 
 /** One rule, as the configuration has it. */
 export interface Rule {

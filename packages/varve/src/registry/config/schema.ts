@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { trustBlock } from '../../distribution/index.ts';
 import { authBlock } from './auth-block.ts';
 import { httpBlock } from './http-block.ts';
 import { logBlock } from './log-block.ts';
@@ -21,6 +22,7 @@ export const configSchema = z.strictObject({
   quotas: quotasBlock,
   notifications: notificationsBlock,
   tags: tagsBlock,
+  trust: trustBlock,
 });
 
 /** As written: everything is optional. */
@@ -40,7 +42,6 @@ export const unsupportedBlocks: Readonly<Record<string, string>> = {
   'http.tls.ciphersuites': 'the ciphers are the runtime’s',
   'http.net': 'only TCP is supported',
   'http.prefix': 'a path prefix is not supported',
-  'storage.gcs.credentials': 'name a keyfile',
   'storage.gcs.credentials': 'name a keyfile',
   'storage.inmemory': 'this storage is not supported: use a temporary folder',
 };

@@ -12,7 +12,7 @@ import type { Handler } from './services.ts';
 const maxTagsPerPush = 100;
 
 /** GET and HEAD by tag or digest. spec.md#pulling-manifests. */
-export const getManifest: Handler = async (exchange, { metadata, pulls, proxy }) => {
+export const getManifest: Handler = async (exchange, { metadata, pulls, proxy, trust }) => {
   const { name, reference } = exchange.route;
   const target = parseManifestReference(reference);
   await proxy.ensureManifest(name, target);
@@ -21,6 +21,7 @@ export const getManifest: Handler = async (exchange, { metadata, pulls, proxy })
       ? await metadata.manifestByTag(name, target.tag)
       : await metadata.manifestByDigest(name, target.digest);
   if (!record) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { name, reference } });
+  await trust.requireForPull(name, record.digest);
   const etag = `"${record.digest}"`;
   const headers = [
     'Content-Type',
@@ -41,13 +42,14 @@ export const getManifest: Handler = async (exchange, { metadata, pulls, proxy })
 };
 
 /** PUT by tag or digest, with further tags as `tag` parameters. spec.md#pushing-manifests. */
-export const putManifest: Handler = async (exchange, { metadata, quota, immutableTags, notifier }) => {
+export const putManifest: Handler = async (exchange, { metadata, quota, immutableTags, notifier, trust }) => {
   const { name, reference } = exchange.route;
   const target = parseManifestReference(reference);
   const tags = 'tag' in target ? [target.tag] : readTags(exchange.query);
   const bytes = await exchange.readBody(maxManifestBytes, tooLarge);
   const expected = 'digest' in target ? target.digest : undefined;
   const manifest = readManifest(bytes, exchange.header('content-type'), expected);
+  if (tags.length > 0) await trust.requireForTag(name, manifest.digest, bytes);
   await metadata.putManifest(name, manifest, tags, {
     limits: quota.limitsOf(name),
     immutable: immutableTags(name),

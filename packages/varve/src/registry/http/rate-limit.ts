@@ -1,4 +1,4 @@
-import { glob } from '../auth/globs.ts';
+import { glob } from '../../base/index.ts';
 import { RegistryError } from '../errors.ts';
 
 /** One line of `http.ratelimit`: how often one client may do so. */

@@ -7,6 +7,7 @@ import type { PullThrough } from '../proxy/index.ts';
 import type { Quota } from '../quota/index.ts';
 import type { Pulls } from '../retention/index.ts';
 import type { RegistryStorage } from '../storage/index.ts';
+import type { Trust } from '../trust/index.ts';
 import type { Uploads } from '../uploads/index.ts';
 import type { Exchange } from './exchange.ts';
 
@@ -22,6 +23,8 @@ export interface Services {
   readonly notifier: Notifier;
   /** Repositories that come from other registries. */
   readonly proxy: PullThrough;
+  /** Which signatures pushes and pulls need. */
+  readonly trust: Trust;
   /** The test for a repository's tags; undefined when none of them is immutable. */
   readonly immutableTags: (repository: string) => ((tag: string) => boolean) | undefined;
   readonly deleteEnabled: boolean;

@@ -99,6 +99,16 @@ export class Manifests {
       .map((row) => String(row['name']));
   }
 
+  indexesOf(repositoryId: number, digest: Digest, limit: number): Digest[] {
+    return this.#state
+      .prepare(
+        `SELECT m.digest FROM registry_manifest_children c JOIN registry_manifests m ON m.id = c.manifest_id
+         WHERE c.repository_id = ? AND c.child = ? LIMIT ?`,
+      )
+      .all(repositoryId, digest, limit)
+      .map(digestOfRow);
+  }
+
   tagRecords(repositoryId: number, page: Page): TagRecord[] {
     return this.#state
       .prepare(

@@ -96,6 +96,11 @@ export class SqliteMetadata implements MetadataStore {
     return this.#blobs.repositoriesOf(digest, limit);
   }
 
+  indexesOf(repository: string, digest: Digest, limit: number): Digest[] {
+    const id = this.#repositories.id(repository);
+    return id === undefined ? [] : this.#manifests.indexesOf(id, digest, limit);
+  }
+
   manifestsOfBlob(repository: string, digest: Digest): Digest[] {
     const id = this.#repositories.id(repository);
     return id === undefined ? [] : this.#blobs.manifestsOf(id, digest);

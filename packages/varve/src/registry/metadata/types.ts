@@ -129,6 +129,8 @@ export interface MetadataStore {
   linkBlob(repository: string, digest: Digest, rules?: WriteRules): Awaitable<boolean>;
   /** The repositories that have a blob, `limit` at most. */
   repositoriesOfBlob(digest: Digest, limit: number): Awaitable<string[]>;
+  /** Indexes of the repository that list a manifest, `limit` at most. */
+  indexesOf(repository: string, digest: Digest, limit: number): Awaitable<Digest[]>;
   /** Manifests of the repository that name a blob, a hundred at most. */
   manifestsOfBlob(repository: string, digest: Digest): Awaitable<Digest[]>;
   /** `referenced` when a manifest of the repository needs it. */

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import { mapLimit, parseDuration } from '../../base/index.ts';
+import { glob, mapLimit, parseDuration } from '../../base/index.ts';
 import type { Digest } from '../../oci/index.ts';
-import { glob } from '../auth/globs.ts';
 import type { ClaimedDelivery, MetadataStore, NewDelivery } from '../metadata/index.ts';
 
 /** One endpoint of the block `notifications`. */

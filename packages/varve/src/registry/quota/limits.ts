@@ -1,5 +1,4 @@
-import { parseBytes } from '../../base/index.ts';
-import { glob } from '../auth/globs.ts';
+import { glob, parseBytes } from '../../base/index.ts';
 import type { QuotaLimit } from '../metadata/index.ts';
 
 /** One line of `quotas`: each repository that matches, or each namespace, may be billed for so many bytes. */

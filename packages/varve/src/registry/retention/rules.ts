@@ -1,5 +1,4 @@
-import { parseDuration } from '../../base/index.ts';
-import { glob } from '../auth/globs.ts';
+import { glob, parseDuration } from '../../base/index.ts';
 import type { TagRecord } from '../metadata/index.ts';
 
 /** One line of `tags.retention`: which tags of which repositories it is about, and which of those stay. */

@@ -123,6 +123,19 @@ export class PostgresMetadata implements MetadataStore {
     return rows.map((row) => String(row['name']));
   }
 
+  async indexesOf(repository: string, digest: Digest, limit: number): Promise<Digest[]> {
+    const rows = await this.#rows(
+      `SELECT m.digest FROM registry_manifest_children c
+       JOIN registry_manifests m ON m.id = c.manifest_id
+       JOIN registry_repositories r ON r.id = c.repository_id
+       WHERE r.name = $1 AND c.child = $2 LIMIT $3`,
+      repository,
+      digest,
+      limit,
+    );
+    return rows.map(digestOfRow);
+  }
+
   async manifestsOfBlob(repository: string, digest: Digest): Promise<Digest[]> {
     const rows = await this.#rows(
       `SELECT m.digest FROM registry_blobs b

@@ -274,6 +274,8 @@ export function testMetadata(open: () => Promise<MetadataStore>): void {
       [digestOf('sig'), ['subject']],
     ]);
     assert.deepEqual(await needs('link'), [[digestOf('layer'), ['manifest']]]);
+    assert.deepEqual(await metadata.indexesOf('a', digestOf('child'), 10), [digestOf('index')]);
+    assert.deepEqual(await metadata.indexesOf('a', digestOf('index'), 10), []);
     // The index goes, then its child, then the child's signature and the layer.
     await metadata.removeTag('a', 'v1');
     await metadata.removeTag('a', 'all');
