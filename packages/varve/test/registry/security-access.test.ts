@@ -353,6 +353,27 @@ test('slows guessing down, of users that are there and not, and lets who is righ
   assert.match(String(token.headers['retry-after']), /^\d+$/);
 });
 
+test('tells clients behind a trusted proxy apart, and believes nobody else’s word', async (t) => {
+  const passwords = writeHtpasswd(join(temporaryRoot(t), 'htpasswd'), users);
+  const guess = async (trustedproxies: string[], clients: readonly string[]): Promise<number[]> => {
+    const registry = await startTestRegistry(t, {
+      http: { trustedproxies },
+      auth: { htpasswd: { path: passwords } },
+    });
+    const seen: number[] = [];
+    for (const client of clients) {
+      const headers = { ...basic('alice', 'guess'), 'X-Forwarded-For': `203.0.113.1, ${client}` };
+      seen.push((await registry.call('GET', '/v2/', { headers })).status);
+    }
+    return seen;
+  };
+  const many = Array.from({ length: 7 }, (_, n) => `198.51.100.${n}`);
+  const same = Array.from({ length: 7 }, () => '198.51.100.1');
+  assert.deepEqual(new Set(await guess(['127.0.0.0/8'], many)), new Set([401]));
+  assert.deepEqual((await guess(['127.0.0.0/8'], same)).slice(5), [429, 429]);
+  assert.deepEqual((await guess([], many)).slice(5), [429, 429]);
+});
+
 test('checks the password of a hundred requests at once only once', async (t) => {
   const registry = await governed(t);
   const answers = await Promise.all(

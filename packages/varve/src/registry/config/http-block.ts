@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { tlsBlock } from './tls-block.ts';
-import { address, duration } from './values.ts';
+import { address, duration, network } from './values.ts';
 
 /** The block `http`. */
 export const httpBlock = z
@@ -38,6 +38,10 @@ export const httpBlock = z
       .describe('A client that goes beyond one of these gets 429.'),
     draintimeout: duration('10s', 'How long running requests may take when the server stops.'),
     idletimeout: duration('2m', 'A connection on which nothing moves for so long is closed.'),
+    trustedproxies: z
+      .array(network)
+      .default([])
+      .describe('Addresses and networks of proxies whose X-Forwarded-For names the client.'),
     maxrequests: z
       .int()
       .min(1)

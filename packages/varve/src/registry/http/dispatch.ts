@@ -14,6 +14,7 @@ import {
 import { errorBody, RegistryError } from '../errors.ts';
 import { checkRepositoryName } from '../names.ts';
 import { accessRequestOf } from './access-request.ts';
+import type { TrustedProxies } from './client-address.ts';
 import { Exchange, type HeaderList } from './exchange.ts';
 import type { Metrics } from '../operations/index.ts';
 import type { RateLimit } from './rate-limit.ts';
@@ -34,6 +35,8 @@ export interface DispatchParts {
    */
   readonly crossOriginWrites: boolean;
   readonly commonHeaders: HeaderList;
+  /** Whose X-Forwarded-For is believed. */
+  readonly proxies: TrustedProxies;
   /** How often one client may do what. */
   readonly rateLimit: RateLimit;
   /** Counts requests, where somebody looks. */
@@ -53,13 +56,12 @@ export async function dispatch(
 ): Promise<void> {
   const startedAt = performance.now();
   parts.metrics?.started();
-  const remote = request.socket.remoteAddress;
   const url = request.url ?? '/';
   const mark = url.indexOf('?');
   const path = mark < 0 ? url : url.slice(0, mark);
   const route = findRoute(path);
   const search = mark < 0 ? '' : url.slice(mark + 1);
-  const asking = accessRequestOf(request);
+  const asking = accessRequestOf(request, parts.proxies);
   const open = (identity: Identity): Exchange =>
     new Exchange(request, response, {
       route: route ?? noRoute,
@@ -78,7 +80,7 @@ export async function dispatch(
   try {
     const identity = await parts.access.identify(asking);
     exchange = open(identity);
-    const client = identity.kind === 'anonymous' ? `${remote}` : subjectOf(identity);
+    const client = identity.kind === 'anonymous' ? `${asking.remote}` : subjectOf(identity);
     parts.rateLimit.take(client, request.method ?? '', route?.name ?? '');
     await answer(parts, exchange, route);
   } catch (error) {
@@ -96,7 +98,7 @@ export async function dispatch(
     receivedBytes: Number(request.headers['content-length'] ?? 0),
     sentBytes: exchange.sentBytes,
   });
-  logRequest(parts, exchange, { url, remote, failure, gone, milliseconds });
+  logRequest(parts, exchange, { url, remote: asking.remote, failure, gone, milliseconds });
 }
 
 /** 499 as nginx says it: nobody was there to be answered. */
