@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { writeRootAttributes } from '../index.ts';
 import { type ArchiveEntry, archive, file, folder, hardlink, symlink } from '../testing/archive.ts';
 import { describeTree, TemporaryFolder } from '../testing/tree.ts';
-import { erofsProgram } from './erofs-utils.ts';
+import { erofsProgram } from '../testing/erofs-utils.ts';
 import { MountedIndex } from './testing.ts';
 
 const fsck = erofsProgram('fsck');
