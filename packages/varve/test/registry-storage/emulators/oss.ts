@@ -70,7 +70,8 @@ function handle(state: State, request: EmulatedRequest, response: ServerResponse
       const bytes = headers['x-oss-copy-source'] === undefined ? body : copied(state, request);
       found.parts.set(Number(query.get('partNumber')), bytes);
       const tag = etag(bytes);
-      if (bytes === body) response.writeHead(200, { ETag: tag }).end();
+      response.setHeader('ETag', tag);
+      if (bytes === body) response.writeHead(200).end();
       else xml(response, `<CopyPartResult><ETag>${tag}</ETag></CopyPartResult>`);
       return;
     }

@@ -1,4 +1,4 @@
-import { mapLimit } from '../../../base/index.ts';
+import { isKind, mapLimit } from '../../../base/index.ts';
 import { withRetry } from './retry.ts';
 import type { ObjectStore, StoredObject } from './types.ts';
 
@@ -53,7 +53,7 @@ export function planParts(sources: readonly StoredObject[], minPartBytes: number
 /** {@link ObjectStore.assemble} by a multipart upload whose parts the store copies; small ones come here and go back together. */
 export async function assembleByParts(
   api: PartsApi,
-  store: Pick<ObjectStore, 'read'>,
+  store: Pick<ObjectStore, 'read' | 'stat'>,
   sources: readonly StoredObject[],
   target: string,
 ): Promise<void> {
@@ -66,12 +66,32 @@ export async function assembleByParts(
       if (first && part.length === 1) return await api.copyPart(upload, index + 1, first);
       return await api.putPart(upload, index + 1, await readAll(store, part));
     });
-    await api.complete(upload, parts);
+    await completeOnce(api, store, upload, parts, totalBytes(sources));
   } catch (error) {
     // What cannot be aborted now is dropped with the other unfinished ones.
     await api.abort(upload).catch(() => undefined);
     throw error;
   }
+}
+
+/** A completion whose answer was lost has happened: the second one finds no upload. */
+async function completeOnce(
+  api: PartsApi,
+  store: Pick<ObjectStore, 'stat'>,
+  upload: PartUpload,
+  parts: readonly FinishedPart[],
+  size: number,
+): Promise<void> {
+  try {
+    await withRetry(() => api.complete(upload, parts));
+  } catch (error) {
+    if (!isKind(error, 'not-found')) throw error;
+    if ((await withRetry(() => store.stat(upload.target)))?.size !== size) throw error;
+  }
+}
+
+function totalBytes(sources: readonly StoredObject[]): number {
+  return sources.reduce((sum, { size }) => sum + size, 0);
 }
 
 async function readAll(store: Pick<ObjectStore, 'read'>, sources: readonly StoredObject[]): Promise<Buffer> {
