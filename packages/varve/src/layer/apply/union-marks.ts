@@ -58,6 +58,7 @@ export class UnionMarks {
     this.#hidden.add(joinPath(parent, name));
     this.#opened = undefined;
     if (!this.#overlay) {
+      if (typeof statAt(folder, base) === 'number') this.#anew.add(joinPath(parent, name));
       this.#mark(folder, whiteoutPrefix + name);
       return;
     }
@@ -84,9 +85,12 @@ export class UnionMarks {
       const folder = this.#root.folder(parent);
       if (folder < 0) continue;
       const name = pathBytes(base);
-      if (this.#isOnlyMarks(folder, name)) this.#deleteAgain(folder, name, path);
-      else if (this.#overlay) this.#keepLook(folder, name, path);
-      else this.#settleAufs(folder, base);
+      if (this.#isOnlyMarks(folder, name)) {
+        this.#deleteAgain(folder, name, path);
+        continue;
+      }
+      if (!this.#overlay) this.#settleAufs(folder, base);
+      this.#keepLook(folder, name, path);
     }
   }
 

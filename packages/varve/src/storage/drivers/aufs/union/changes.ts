@@ -3,6 +3,7 @@ import {
   check,
   close,
   errno,
+  type FileStat,
   fchmodat,
   fchown,
   fchownat,
@@ -19,7 +20,7 @@ import {
 } from '../../../../linux/index.ts';
 import { listMerged } from './list-folder.ts';
 import { bytes, isReserved } from './names.ts';
-import type { FileNode, FolderNode, Place, UnionNode } from './node.ts';
+import type { FileNode, FolderNode, Part, Place, UnionNode } from './node.ts';
 import { type Found, isFolder, type Union } from './union.ts';
 import type { WritableBranch } from './writable-branch.ts';
 
@@ -45,13 +46,15 @@ export class NameChanges {
 
   /**
    * Makes something new under a name. Behind a whiteout it is made first and shown then.
-   * @param create makes it in a folder of the branch; gives a negative errno or what it made.
+   * @param create makes it in a folder of the branch; gives a negative errno where it cannot.
+   * @returns what was made, or a negative errno.
    */
-  make(place: Place, maker: Maker, create: (fd: number, name: Buffer) => number): number {
+  make(place: Place, maker: Maker, create: (fd: number, name: Buffer) => number): Found | number {
     const { folder, name } = place;
     if (isReserved(name)) return -errno.EPERM;
     if (this.#union.find(folder, name)) return -errno.EEXIST;
     const fd = this.#branch.folder(folder);
+    const part = this.#union.partOf(folder, 0) as Part;
     const hidden = this.#branch.hasWhiteout(folder, name);
     if (hidden) this.#branch.clearHidden(place);
     const base = bytes(name);
@@ -64,12 +67,12 @@ export class NameChanges {
       process.umask(0);
     }
     if (made < 0) return made;
-    this.#giveTo(fd, base, maker);
+    const stat = this.#giveTo(fd, base, maker);
     if (hidden) {
       this.#hideBelow(folder, name, fd);
       this.#branch.removeWhiteout(folder, name);
     }
-    return made;
+    return typeof stat === 'number' ? stat : { part, stat };
   }
 
   /** A folder that takes the place of a deleted one must not show what that held. */
@@ -82,26 +85,30 @@ export class NameChanges {
     close(fd);
   }
 
-  /** The file was made by us for somebody else. In a set-group-id folder it keeps the group that the kernel gave it. */
-  #giveTo(parent: number, name: Buffer, { uid, gid }: Maker): void {
+  /**
+   * The file was made by us for somebody else. In a set-group-id folder it keeps the group that the kernel gave it.
+   * @returns what it is then.
+   */
+  #giveTo(parent: number, name: Buffer, { uid, gid }: Maker): FileStat | number {
     const folder = statFd(parent);
     const made = statAt(parent, name);
-    if (typeof folder === 'number' || typeof made === 'number') return;
+    if (typeof folder === 'number' || typeof made === 'number') return made;
     const group = (folder.mode & setGroup) === 0 ? gid : made.gid;
-    if (made.uid === uid && made.gid === group) return;
+    if (made.uid === uid && made.gid === group) return made;
     check(fchownat(parent, name, uid, group), 'fchownat', name);
     if ((made.mode & setIds) !== 0) check(fchmodat(parent, name, made.mode & 0o7777), 'fchmodat', name);
+    return statAt(parent, name);
   }
 
-  makeFolder(place: Place, maker: Maker, mode: number): number {
+  makeFolder(place: Place, maker: Maker, mode: number): Found | number {
     return this.make(place, maker, (fd, name) => mkdirat(fd, name, mode));
   }
 
-  makeSpecial(place: Place, maker: Maker, mode: number, device: bigint): number {
+  makeSpecial(place: Place, maker: Maker, mode: number, device: bigint): Found | number {
     return this.make(place, maker, (fd, name) => mknodat(fd, name, mode, device));
   }
 
-  makeLink(place: Place, maker: Maker, target: string): number {
+  makeLink(place: Place, maker: Maker, target: string): Found | number {
     return this.make(place, maker, (fd, name) => symlinkat(bytes(target), fd, name));
   }
 

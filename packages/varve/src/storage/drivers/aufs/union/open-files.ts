@@ -68,7 +68,8 @@ export class OpenFiles {
   /** Takes over the descriptor of a file just made. */
   adopt(node: FileNode, fd: number, flags: number): void {
     node.open = new OpenFile(this.#connection, fd, true, this.passthrough);
-    this.#use(node, node.open, isWriting(flags));
+    node.open.uses = 1;
+    node.open.writers = isWriting(flags) ? 1 : 0;
   }
 
   #first(node: FileNode, writes: boolean): OpenFile {

@@ -2,6 +2,7 @@ import { readSync, statfsSync } from 'node:fs';
 import {
   check,
   errno,
+  type FileStat,
   getXattr,
   listXattrs,
   pathBelow,
@@ -17,7 +18,7 @@ import { listMerged, type ListedName } from './list-folder.ts';
 import { bytes, isReserved } from './names.ts';
 import type { FileNode, FolderNode, UnionNode } from './node.ts';
 import type { OpenFiles } from './open-files.ts';
-import type { Union } from './union.ts';
+import type { Found, Union } from './union.ts';
 
 /** Seconds for which the kernel need not ask for attributes again: only requests through the mount change them. */
 const attributeSeconds = 3600;
@@ -62,8 +63,9 @@ export class Context {
     return node.open?.fd ?? check(-errno.EBADF, 'find', `open file ${id}`);
   }
 
-  attributes(node: UnionNode): Attributes {
-    const stat = this.union.stat(node);
+  /** @param known what the node is, where that is known. */
+  attributes(node: UnionNode, known?: FileStat): Attributes {
+    const stat = known ?? this.union.stat(node);
     if (typeof stat === 'number') {
       check(stat, 'statx', `node ${node.id}`);
       throw new Error('unreachable');
@@ -75,11 +77,11 @@ export class Context {
   }
 
   /** Answers with a name that is there; the kernel remembers the node once more. */
-  entry(reply: Reply, folder: FolderNode, name: string): number {
-    const found = this.union.find(folder, name);
+  entry(reply: Reply, folder: FolderNode, name: string, known?: Found): number {
+    const found = known ?? this.union.find(folder, name);
     if (!found) return -errno.ENOENT;
     const node = this.union.node(folder, name, found);
-    const size = reply.entry(0, node.id, this.attributes(node));
+    const size = reply.entry(0, node.id, this.attributes(node, found.stat));
     node.lookups++;
     return size;
   }
@@ -116,11 +118,12 @@ export function readOperations(context: Context): Operations {
       const size = head + ((sizes.folderEntry + name.length + 7) & ~7);
       if (at + size > room) break;
       reply.clear(at, size);
-      const node = index < 2 ? undefined : nodeOf(folder, name);
+      const found = index < 2 ? undefined : union.find(folder, name);
       // Deleted since the folder was listed.
-      if (index >= 2 && !node) continue;
+      if (index >= 2 && !found) continue;
+      const node = found && union.node(folder, name, found);
       if (plus && node) {
-        reply.entry(at, node.id, context.attributes(node));
+        reply.entry(at, node.id, context.attributes(node, found.stat));
         node.lookups++;
       }
       const own = node?.inode ?? (name === '.' ? folder.inode : (folder.place?.folder ?? folder).inode);
@@ -133,11 +136,6 @@ export function readOperations(context: Context): Operations {
       at += size;
     }
     return at;
-  }
-
-  function nodeOf(folder: FolderNode, name: string): UnionNode | undefined {
-    const found = union.find(folder, name);
-    return found && union.node(folder, name, found);
   }
 
   /** A value, or its length where no room is given. */

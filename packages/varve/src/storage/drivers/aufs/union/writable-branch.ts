@@ -75,8 +75,9 @@ export class WritableBranch {
     } finally {
       close(made);
     }
-    const fd = check(openat(parent, name, folderFlags), 'openat', name);
-    this.#union.setParts(folder, [{ branch: 0, fd }, ...this.#union.parts(folder)]);
+    // Opened again as they are now: the branch's own first.
+    this.#union.closeFolder(folder);
+    const fd = check(this.#union.partOf(folder, 0)?.fd ?? -errno.ENOENT, 'openat', name);
     this.#noteCopy(folder, fd);
     return fd;
   }

@@ -17,7 +17,7 @@ import {
   type XattrTarget,
 } from '../../../../linux/index.ts';
 import { attributeBits, killFlags, renameFlags, sizes } from '../fuse/protocol.ts';
-import { decodeDevice } from '../fuse/reply.ts';
+import { decodeDevice, type Reply } from '../fuse/reply.ts';
 import type { Request } from '../fuse/request.ts';
 import type { Operations } from '../fuse/serve.ts';
 import { type AttributeChange, changeAttributes, targetOf, utimeNow } from './attribute-changes.ts';
@@ -44,6 +44,17 @@ export function writeOperations(context: Context, branch: WritableBranch): Opera
     return target.name === undefined ? target.fd : pathBelow(target.dirfd, target.name);
   }
 
+  /** A file that somebody made since the kernel looked. */
+  function openExisting({ folder, name }: Place, request: Request, reply: Reply): number {
+    const found = union.find(folder, name);
+    const node = found && union.node(folder, name, found);
+    if (node?.kind !== 'file') return -errno.EEXIST;
+    const opened = files.open(node, request.u32(0), (request.u32(12) & killFlags.open) !== 0);
+    if (opened < 0) return opened;
+    const size = context.entry(reply, folder, name);
+    return size < 0 ? size : size + replyOpen(reply, sizes.entry, node);
+  }
+
   return {
     setattr(request, reply) {
       const node = context.node(request.node);
@@ -54,7 +65,7 @@ export function writeOperations(context: Context, branch: WritableBranch): Opera
       const [name, target] = request.names(0);
       const at = place(request.node, name);
       const made = changes.makeLink(at, makerOf(request, 0), target);
-      return made < 0 ? made : context.entry(reply, at.folder, name);
+      return typeof made === 'number' ? made : context.entry(reply, at.folder, name, made);
     },
     mknod(request, reply) {
       const name = request.name(16);
@@ -62,37 +73,29 @@ export function writeOperations(context: Context, branch: WritableBranch): Opera
       const { major, minor } = decodeDevice(request.u32(4));
       const device = makeDevice(major, minor);
       const made = changes.makeSpecial(at, makerOf(request, request.u32(8)), request.u32(0), device);
-      return made < 0 ? made : context.entry(reply, at.folder, name);
+      return typeof made === 'number' ? made : context.entry(reply, at.folder, name, made);
     },
     mkdir(request, reply) {
       const name = request.name(8);
       const at = place(request.node, name);
       const made = changes.makeFolder(at, makerOf(request, request.u32(4)), request.u32(0));
-      return made < 0 ? made : context.entry(reply, at.folder, name);
+      return typeof made === 'number' ? made : context.entry(reply, at.folder, name, made);
     },
     create(request, reply) {
       const name = request.name(16);
       const at = place(request.node, name);
       const flags = request.u32(0);
-      const made = changes.make(at, makerOf(request, request.u32(8)), (fd, base) =>
-        openat(fd, base, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, request.u32(4) & 0o7777),
-      );
-      if (made === -errno.EEXIST && (flags & constants.O_EXCL) === 0) {
-        const found = union.find(at.folder, name);
-        const node = found && union.node(at.folder, name, found);
-        if (node?.kind !== 'file') return made;
-        const opened = files.open(node, flags, (request.u32(12) & killFlags.open) !== 0);
-        if (opened < 0) return opened;
-      } else if (made < 0) {
-        return made;
-      } else {
-        const found = union.find(at.folder, name);
-        if (!found) return -errno.EIO;
-        files.adopt(union.node(at.folder, name, found) as FileNode, made, flags);
-      }
-      const size = context.entry(reply, at.folder, name);
-      if (size < 0) return size;
-      return size + replyOpen(reply, sizes.entry, at.folder.children.get(name) as FileNode);
+      let descriptor = -1;
+      const made = changes.make(at, makerOf(request, request.u32(8)), (fd, base) => {
+        const create = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
+        descriptor = openat(fd, base, create, request.u32(4) & 0o7777);
+        return descriptor;
+      });
+      if (made === -errno.EEXIST && (flags & constants.O_EXCL) === 0) return openExisting(at, request, reply);
+      if (typeof made === 'number') return made;
+      const node = union.node(at.folder, name, made) as FileNode;
+      files.adopt(node, descriptor, flags);
+      return context.entry(reply, at.folder, name, made) + replyOpen(reply, sizes.entry, node);
     },
     tmpfile(request, reply) {
       const maker = makerOf(request, request.u32(8));
