@@ -148,6 +148,8 @@ export async function mountUnion(mount: UnionMount, onDeath: () => void): Promis
 
 async function tryToMount(mount: UnionMount, onDeath: () => void): Promise<void> {
   const { target, isReadOnly, lockFile, writable, readOnly, passthrough } = mount;
+  // First: a process being started has copies of all descriptors for a moment, and would seem to serve the mount.
+  const chosen = server();
   // A file of its own for each mount: whoever served an earlier one may not have ended yet.
   rmSync(lockFile, { force: true });
   const lock = openSync(lockFile, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
@@ -157,7 +159,7 @@ async function tryToMount(mount: UnionMount, onDeath: () => void): Promise<void>
     try {
       mountFuse(connection, 'aufs', target, { readOnly: isReadOnly });
       const order = { engine: process.pid, connection, lock, writable, readOnly, passthrough };
-      await server().serve(order, onDeath);
+      await chosen.serve(order, onDeath);
     } catch (error) {
       unmount(target, { detach: true });
       throw error;
