@@ -12,7 +12,7 @@ export interface ChunkSizes {
 export const defaultChunkSizes: ChunkSizes = {
   largestBytes: 8 * 1024 * 1024,
   smallestBytes: 512 * 1024,
-  budgetBytes: 96 * 1024 * 1024,
+  budgetBytes: 48 * 1024 * 1024,
 };
 
 /** Tells uploads how large their chunks may be, by how many are being written to at once. */

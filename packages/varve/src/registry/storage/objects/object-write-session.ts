@@ -2,6 +2,7 @@ import type { Digest } from '../../../oci/index.ts';
 import type { WriteSession } from '../types.ts';
 import { assembleAll } from './assemble.ts';
 import type { ChunkBudget } from './chunk-size.ts';
+import { FillingChunk } from './filling-chunk.ts';
 import { blobKey, chunkKey, noteKey, parseUploadKey, uploadPrefix } from './keys.ts';
 import type { ObjectStore, StoredObject } from './types.ts';
 
@@ -47,18 +48,15 @@ export class ObjectWriteSession implements WriteSession {
 
   async append(chunks: AsyncIterable<Uint8Array>): Promise<void> {
     using _writer = this.#budget.enter();
-    let filling: Uint8Array[] = this.#held.length > 0 ? [this.#held] : [];
-    let size = this.#held.length;
+    let filling = new FillingChunk(this.#held);
     this.#held = Buffer.alloc(0);
     let sending: Promise<void> = Promise.resolve();
     try {
       for await (const chunk of chunks) {
-        filling.push(chunk);
-        size += chunk.length;
-        if (size < this.#budget.chunkBytes) continue;
-        const full = Buffer.concat(filling, size);
-        filling = [];
-        size = 0;
+        filling.add(chunk, this.#budget.chunkBytes);
+        if (filling.size < this.#budget.chunkBytes) continue;
+        const full = filling.take();
+        filling = new FillingChunk();
         await sending;
         sending = this.#send(full);
         // Nobody waits for it until the next chunk is full.
@@ -66,7 +64,7 @@ export class ObjectWriteSession implements WriteSession {
       }
     } finally {
       await sending;
-      const rest = Buffer.concat(filling, size);
+      const rest = filling.take();
       if (this.note === '') this.#held = rest;
       else if (rest.length > 0) await this.#send(rest);
     }
