@@ -1,4 +1,4 @@
-export type { OpenStorage, StorageKit } from './module/index.ts';
+export { type OpenStorage, type StorageKit, storageKit } from './module/index.ts';
 export {
   ObjectStorage,
   type ObjectStorageOptions,
