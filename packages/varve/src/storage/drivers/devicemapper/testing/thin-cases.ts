@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   closeSync,
   existsSync,
@@ -227,28 +227,39 @@ export function testDeviceMapper(under: DriverUnderTest): void {
       assert.equal(await rig.within('next', read), 'safe');
     });
 
-    test('a volume that was made but not confirmed when the process died is rolled back', async () => {
+    test('a volume that was made but not confirmed when the process was killed is rolled back', async () => {
       await using rig = new Rig(under);
       await rig.driver.prepare('box', undefined);
       const pool = value(rig, 'Pool Name');
+      // Killed between create_snap and set_transaction_id.
+      const script = `
+        import { DeviceMapper } from ${JSON.stringify(new URL('../../../../linux/index.ts', import.meta.url).href)};
+        import { DeviceMapperDriver } from ${JSON.stringify(new URL('../devicemapper.ts', import.meta.url).href)};
+        const { run } = DeviceMapper.prototype;
+        DeviceMapper.prototype.run = function (command) {
+          if (command.payload.includes('set_transaction_id')) process.kill(process.pid, 'SIGKILL');
+          return run.call(this, command);
+        };
+        await new DeviceMapperDriver(${JSON.stringify(rig.snapshots)}).prepare('lost', undefined);`;
+      const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+      assert.equal(child.signal, 'SIGKILL', child.stderr);
       const path = join(rig.folder, 'transaction.json');
-      const last = JSON.parse(readFileSync(path, 'utf8')) as { opens: number; deviceId: number };
-      const lost = { ...last, opens: last.opens + 1, deviceId: last.deviceId + 1, folder: 'f'.repeat(64) };
-      using mapper = new DeviceMapper();
-      // As far as a process comes that is killed between create_snap and set_transaction_id.
-      writeFileSync(path, JSON.stringify(lost));
-      mapper.runSync(deviceCommand.message(pool, `create_snap ${lost.deviceId} ${last.deviceId}`));
+      const { deviceId } = JSON.parse(readFileSync(path, 'utf8')) as { deviceId: number };
       await rig.reopen();
-      assert.deepEqual(await rig.driver.recover(), [
-        `rolled back the volume ${lost.deviceId} of an unfinished snapshot`,
-      ]);
-      const remove = deviceCommand.message(pool, `delete ${lost.deviceId}`);
-      assert.throws(() => mapper.runSync(remove), { code: 'ENODATA' });
+      const report = await rig.driver.recover();
+      assert.ok(
+        report.includes(`rolled back the volume ${deviceId} of an unfinished snapshot`),
+        report.join(),
+      );
+      using mapper = new DeviceMapper();
+      const again = deviceCommand.message(pool, `delete ${deviceId}`);
+      assert.throws(() => mapper.runSync(again), { code: 'ENODATA' });
       await rig.driver.prepare('next', undefined);
-      assert.equal(rig.driver.metadata('next')['DeviceId'], String(lost.deviceId + 1));
+      assert.equal(rig.driver.metadata('next')['DeviceId'], String(deviceId + 1));
       await rig.reopen();
       assert.deepEqual(await rig.driver.recover(), []);
-      assert.ok(rig.driver.has('box') && rig.driver.has('next'));
+      assert.deepEqual([...rig.driver.list()].map(({ key }) => key).sort(), ['box', 'next']);
+      assert.deepEqual(rig.leftovers(), []);
     });
 
     test('a busy volume is removed when its last user has gone', async () => {
