@@ -92,6 +92,8 @@ export interface AccessControl {
   decide(identity: Identity, resource: Resource, action: Action): Decision | Promise<Decision>;
   /** Whether a listing shows a repository to the identity, once listing is allowed to it. Not logged. */
   sees(identity: Identity, repository: string): boolean;
+  /** The answer of {@link AccessControl.decide}, for a page that shows what could be done. Not logged. */
+  wouldAllow?(identity: Identity, resource: Resource, action: Action): boolean;
   /**
    * What the names that {@link AccessControl.sees} shows begin with, so that a listing looks nowhere else: ascending,
    * none the beginning of another. Everywhere (`['']`) when absent.

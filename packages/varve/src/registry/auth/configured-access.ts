@@ -84,6 +84,10 @@ export class ConfiguredAccess implements AccessControl {
     return decision;
   }
 
+  wouldAllow(identity: Identity, resource: Resource, action: Action): boolean {
+    return decide(this.#parts.rules, identity, resource, action).allowed;
+  }
+
   sees(identity: Identity, repository: string): boolean {
     return seesRepository(this.#parts.rules, identity, repository);
   }

@@ -20,4 +20,5 @@ export { type Auth, type AuthContext, decisionRules, openAuth } from './open-aut
 export { createRobot, hasExpired, type NewRobot, robotPrefix } from './robots.ts';
 export type { Policy, Rule } from './rules.ts';
 export { type AccessEntry, formatScope, parseScope, parseScopes, scopeFor } from './scopes.ts';
+export type { SessionHolder, Sessions } from './sessions.ts';
 export type { TokenAnswer, TokenServer } from './token-server.ts';

@@ -12,6 +12,7 @@ import { Htpasswd } from './htpasswd.ts';
 import { OidcIssuers } from './oidc.ts';
 import { OutsideTokens } from './outside-tokens.ts';
 import { Passwords } from './passwords.ts';
+import { Sessions } from './sessions.ts';
 import { SigningKeys } from './signing-keys.ts';
 import { TokenServer } from './token-server.ts';
 
@@ -31,6 +32,8 @@ export interface Auth extends AsyncDisposable {
   /** False for the open registry. */
   readonly configured: boolean;
   readonly tokenServer: TokenServer | undefined;
+  /** Absent where nobody has a password: there is nothing to log in with. */
+  readonly sessions: Sessions | undefined;
 }
 
 /**
@@ -43,6 +46,7 @@ export function openAuth(config: AuthConfig | undefined, context: AuthContext): 
       access: openAccess,
       configured: false,
       tokenServer: undefined,
+      sessions: undefined,
       [Symbol.asyncDispose]: async () => undefined,
     };
   }
@@ -71,6 +75,7 @@ export function openAuth(config: AuthConfig | undefined, context: AuthContext): 
     access,
     configured: true,
     tokenServer: embedded && new TokenServer(access, embedded),
+    sessions: htpasswd || withRobots || config.oidc ? new Sessions(access) : undefined,
     [Symbol.asyncDispose]: () => passwords[Symbol.asyncDispose](),
   };
 }
