@@ -3,7 +3,12 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Builder } from '../builder/index.ts';
 import { openContentStore } from '../content/index.ts';
-import { certificateFolder, type ProxySettings, RegistryClient } from '../distribution/index.ts';
+import {
+  certificateFolder,
+  type ProxySettings,
+  readTrustPolicies,
+  RegistryClient,
+} from '../distribution/index.ts';
 import { Engine, type Logger, removeOtherTree, snapshotFolders } from '../engine/index.ts';
 import { LocalImageStore } from '../image/index.ts';
 import { NetworkManager } from '../network/index.ts';
@@ -79,7 +84,13 @@ export async function composeEngine(
       proxy: proxyOf(process.env),
     });
     closers.push(() => registries.close());
-    const images = new LocalImageStore({ state, content, driver, client: registries });
+    const images = new LocalImageStore({
+      state,
+      content,
+      driver,
+      client: registries,
+      trust: readTrustPolicies(settings.trust ?? {}),
+    });
     const runtime = new ConmonRuntime({
       stateRoot: join(execRoot, 'runtime'),
       logRoot: join(root, 'containers'),

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { VarveError } from '../base/index.ts';
+import { trustBlock } from '../distribution/index.ts';
 
 const texts = z.array(z.string());
 
@@ -22,6 +23,7 @@ const fileSchema = z.strictObject({
   'shutdown-timeout': z.number().int().optional(),
   'registry-mirrors': texts.optional(),
   'insecure-registries': texts.optional(),
+  trust: trustBlock.optional(),
   dns: texts.optional(),
   'dns-search': texts.optional(),
   'dns-opts': texts.optional(),

@@ -9,6 +9,8 @@ export {
   findTrust,
   notationArtifactType,
   readTrustPolicies,
+  RemoteSignatures,
+  requireTrust,
   schema1SignedType,
   type SignatureSource,
   simpleSigningType,

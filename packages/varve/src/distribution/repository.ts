@@ -1,4 +1,4 @@
-import { VarveError } from '../base/index.ts';
+import { isKind, VarveError } from '../base/index.ts';
 import type { ByteRange } from '../content/index.ts';
 import {
   type Descriptor,
@@ -33,6 +33,8 @@ const manifestAccept = [
   mediaTypes.ociManifest,
   mediaTypes.dockerManifest,
 ].join(', ');
+const referrersLimit = 4 * 1024 * 1024;
+const maxReferrers = 1000;
 const tagPageLimit = 8 * 1024 * 1024;
 const tagPageSize = 1000;
 /** A list of tags has at most so many pages. */
@@ -232,6 +234,34 @@ export class HttpRepository implements RemoteRepository {
       if (next.origin !== answer.url.origin || next.pathname !== answer.url.pathname) return;
       target = next;
       query = {};
+    }
+  }
+
+  async listReferrers(subject: Digest, options: RequestOptions = {}): Promise<readonly Descriptor[]> {
+    const call: Call = {
+      method: 'GET',
+      target: `referrers/${parseDigest(subject)}`,
+      headers: { accept: mediaTypes.ociIndex },
+      accept: [200, 404],
+      signal: options.signal,
+    };
+    const answer = await this.#read(call, async (session, request) => {
+      const found = await session.fetch(request, referrersLimit);
+      return found.answer.status === 404 ? undefined : found.bytes;
+    });
+    const bytes = answer ?? (await this.#referrersTag(subject, options));
+    if (!bytes) return [];
+    const document = parseManifestDocument(bytes, mediaTypes.ociIndex);
+    return document.kind === 'index' ? document.document.manifests.slice(0, maxReferrers) : [];
+  }
+
+  /** Where clients keep the list at a registry that does not. spec.md#referrers-tag-schema */
+  async #referrersTag(subject: Digest, options: RequestOptions): Promise<Buffer | undefined> {
+    try {
+      return (await this.getManifest(subject.replace(':', '-'), options)).bytes;
+    } catch (error) {
+      if (isKind(error, 'not-found')) return undefined;
+      throw error;
     }
   }
 

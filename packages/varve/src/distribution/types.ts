@@ -47,6 +47,8 @@ export interface RemoteRepository {
     open: (start: number) => AsyncIterable<Uint8Array>,
     options?: RequestOptions & { readonly onProgress?: (sent: number) => void },
   ): Promise<void>;
+  /** Manifests whose subject is `subject`: of the referrers API, else of its tag of older registries; a thousand at most. */
+  listReferrers(subject: Digest, options?: RequestOptions): Promise<readonly Descriptor[]>;
   listTags(options?: RequestOptions): AsyncIterable<string>;
   deleteManifest(digest: Digest, options?: RequestOptions): Promise<void>;
 }

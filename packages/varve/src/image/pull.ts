@@ -3,7 +3,10 @@ import {
   downloadBlob,
   type RawManifest,
   type RegistryClient,
+  RemoteSignatures,
   type RemoteRepository,
+  requireTrust,
+  type TrustPolicy,
 } from '../distribution/index.ts';
 import {
   canonicalName,
@@ -31,6 +34,8 @@ const downloadLimit = 3;
 
 export interface PullContext extends UnpackContext {
   readonly client: RegistryClient;
+  /** Which images must be signed. */
+  readonly trust: readonly TrustPolicy[];
 }
 
 export interface PulledImage {
@@ -65,6 +70,13 @@ export async function pullImage(
     options.platform ?? hostPlatform(),
     shown,
     signal,
+  );
+  // Before anything of it is fetched or kept.
+  await requireTrust(
+    context.trust,
+    canonicalName(named),
+    [root.descriptor.digest, raw.descriptor.digest],
+    new RemoteSignatures(repository, signal),
   );
   emit({ type: 'resolved', reference: shown, digest: root.descriptor.digest });
 

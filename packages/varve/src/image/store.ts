@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { isKind, notFound, VarveError } from '../base/index.ts';
 import type { ContentStore } from '../content/index.ts';
-import type { RegistryClient } from '../distribution/index.ts';
+import type { RegistryClient, TrustPolicy } from '../distribution/index.ts';
 import type { LayerBlob } from '../layer/index.ts';
 import {
   type ChainID,
@@ -59,6 +59,8 @@ export interface ImageStoreOptions {
   readonly content: ContentStore;
   readonly driver: StorageDriver;
   readonly client: RegistryClient;
+  /** Which images must be signed to be pulled; none when absent. */
+  readonly trust?: readonly TrustPolicy[];
 }
 
 /** {@link ImageStore} over the local state, content store and storage driver. */
@@ -67,6 +69,7 @@ export class LocalImageStore implements ImageStore {
   readonly #content: ContentStore;
   readonly #driver: StorageDriver;
   readonly #client: RegistryClient;
+  readonly #trust: readonly TrustPolicy[];
   readonly #configs = new Map<Digest, ImageConfig>();
   readonly #pinnedLayers = new Pins<DiffID>();
   readonly #pinnedSnapshots = new Pins<ChainID>();
@@ -79,6 +82,7 @@ export class LocalImageStore implements ImageStore {
     this.#content = options.content;
     this.#driver = options.driver;
     this.#client = options.client;
+    this.#trust = options.trust ?? [];
   }
 
   /** Registers stacks of layers that must be kept although no image has them, e.g. the build cache. */
@@ -235,7 +239,12 @@ export class LocalImageStore implements ImageStore {
   async #pull(parsed: Reference, options: TransferOptions): Promise<LocalImage> {
     const context = this.#unpackContext();
     using hold = new Hold(context);
-    const pulled = await pullImage({ ...context, client: this.#client }, parsed, hold, options);
+    const pulled = await pullImage(
+      { ...context, client: this.#client, trust: this.#trust },
+      parsed,
+      hold,
+      options,
+    );
     const { manifest, configDescriptor, manifestDescriptor, root } = pulled;
     const id = configDescriptor.digest;
     const unchanged = this.#records.image(id)?.manifest.digest === manifestDescriptor.digest;

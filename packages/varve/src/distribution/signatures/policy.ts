@@ -1,7 +1,9 @@
 import { z } from 'zod';
-import { VarveError } from '../../base/index.ts';
+import { glob, VarveError } from '../../base/index.ts';
+import type { Digest } from '../../oci/index.ts';
 import { readCertificates, readPublicKeys } from './certificates.ts';
-import type { TrustedSigners } from './types.ts';
+import { findTrust } from './find-trust.ts';
+import type { SignatureSource, TrustedSigners } from './types.ts';
 
 const files = z.array(z.string().min(1)).default([]);
 
@@ -57,4 +59,32 @@ export function readTrustPolicies(block: unknown): TrustPolicy[] {
       schema1: readPublicKeys(schema1.keys),
     },
   }));
+}
+
+/**
+ * Lets an image be pulled when the policy for its name finds a signature that counts, of the index or of the manifest that
+ * was chosen from it.
+ * @param name with its host: `docker.io/library/debian`
+ * @throws VarveError `forbidden` (`IMAGE_UNTRUSTED`) with why no signature counts
+ */
+export async function requireTrust(
+  policies: readonly TrustPolicy[],
+  name: string,
+  digests: readonly Digest[],
+  source: SignatureSource,
+): Promise<void> {
+  const policy = policies.find((item) => glob(item.repositories).matches(name));
+  if (!policy?.on.includes('pull')) return;
+  const reasons: string[] = [];
+  for (const digest of new Set(digests)) {
+    const verdict = await findTrust(digest, policy.signers, source);
+    if (verdict.trusted) return;
+    reasons.push(...verdict.reasons);
+  }
+  throw new VarveError(
+    'forbidden',
+    'IMAGE_UNTRUSTED',
+    `the policy for ${policy.repositories} asks for a signature of ${name}, and none counts: ${reasons.join('; ') || 'there is none'}`,
+    { subject: name, hint: 'sign it, or change the policy in the block trust of daemon.json' },
+  );
 }
