@@ -1,13 +1,5 @@
 import { constants } from 'node:fs';
-import {
-  check,
-  close,
-  type FileStat,
-  fileType,
-  listFolder,
-  openat,
-  openFlags,
-} from '../../linux/index.ts';
+import { check, close, type FileStat, fileType, listFolder, openat, openFlags } from '../../linux/index.ts';
 import type { LayerMarks } from '../layer-marks.ts';
 
 export function isDirectory(stat: FileStat): boolean {

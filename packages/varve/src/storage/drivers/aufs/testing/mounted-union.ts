@@ -1,4 +1,5 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { getXattr, mountsBelow, unmount } from '../../../../linux/index.ts';
@@ -77,4 +78,17 @@ export class MountedUnion implements AsyncDisposable {
     while (isServed(this.lockFile) && Date.now() < deadline) await delay(2);
     rmSync(this.folder, { recursive: true });
   }
+}
+
+/** Something to stand on: files named by their path. */
+export function makeLower(folder: string): void {
+  mkdirSync(join(folder, 'dir/sub'), { recursive: true });
+  mkdirSync(join(folder, 'empty'));
+  for (const name of ['file', 'other', 'dir/a', 'dir/b', 'dir/sub/c'])
+    writeFileSync(join(folder, name), name);
+}
+
+/** Runs a script that must succeed; gives what it printed. */
+export function bash(cwd: string, script: string): string {
+  return execFileSync('/bin/bash', ['-ec', script], { cwd, encoding: 'utf8' });
 }
