@@ -40,3 +40,16 @@ export function parseManifestReference(text: string): ManifestReference {
   if (isTag(text)) return { tag: text };
   throw new RegistryError('TAG_INVALID', { message: 'invalid tag', detail: { tag: text.slice(0, 300) } });
 }
+
+/** Text that comes after every name before `prefix`, and before all that begin with it: names are ASCII. */
+export function justBefore(prefix: string): string | undefined {
+  if (prefix === '') return undefined;
+  const last = prefix.charCodeAt(prefix.length - 1);
+  return `${prefix.slice(0, -1)}${String.fromCharCode(last - 1)}\u{10ffff}`;
+}
+
+/** The later of two names by their bytes. */
+export function laterOf(one: string | undefined, other: string | undefined): string | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return Buffer.compare(Buffer.from(one), Buffer.from(other)) > 0 ? one : other;
+}

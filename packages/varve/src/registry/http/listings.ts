@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { mediaTypes } from '../../oci/index.ts';
 import { RegistryError } from '../errors.ts';
 import type { MetadataStore } from '../metadata/index.ts';
-import { checkDigest } from '../names.ts';
+import { checkDigest, justBefore, laterOf } from '../names.ts';
 import type { Exchange } from './exchange.ts';
 import { cutPage, nextLink, type RequestedPage, readPage } from './paging.ts';
 import type { Handler } from './services.ts';
@@ -66,19 +66,6 @@ async function visibleRepositories(
     }
   }
   return visible;
-}
-
-/** Text that comes after every name before `prefix`, and before all that begin with it: names are ASCII. */
-function justBefore(prefix: string): string | undefined {
-  if (prefix === '') return undefined;
-  const last = prefix.charCodeAt(prefix.length - 1);
-  return `${prefix.slice(0, -1)}${String.fromCharCode(last - 1)}\u{10ffff}`;
-}
-
-/** The later of two names by their bytes. */
-function laterOf(one: string | undefined, other: string | undefined): string | undefined {
-  if (one === undefined || other === undefined) return one ?? other;
-  return Buffer.compare(Buffer.from(one), Buffer.from(other)) > 0 ? one : other;
 }
 
 /** The manifests whose subject is this one, as an index. spec.md#listing-referrers. */
