@@ -37,7 +37,8 @@ async function command([program = '', ...rest]: readonly string[]): Promise<stri
   return stdout;
 }
 
-async function serve(t: TestContext, root: string, storage: StorageBlock): Promise<Server> {
+/** A registry over a storage, as a process of its own. */
+export async function serve(t: TestContext, root: string, storage: StorageBlock): Promise<Server> {
   const child: ChildProcess = spawn(
     process.execPath,
     [join(import.meta.dirname, 'serve.ts'), root, JSON.stringify(storage)],

@@ -34,8 +34,8 @@ export class GcsStore implements ObjectStore {
 
   async stat(key: string): Promise<StoredObject | undefined> {
     try {
-      const { data } = await this.#request<Metadata>(`stat ${key}`, { method: 'GET', path: this.#path(key) });
-      return describe(key, data);
+      const data = await this.#request(`stat ${key}`, { method: 'GET', path: this.#path(key) });
+      return describe(key, data as Metadata);
     } catch (error) {
       if (isKind(error, 'not-found')) return undefined;
       throw error;
@@ -43,7 +43,7 @@ export class GcsStore implements ObjectStore {
   }
 
   async read(key: string, range?: ByteRange): Promise<Readable> {
-    const { data } = await this.#request<Readable>(`read ${key}`, {
+    const data = await this.#request(`read ${key}`, {
       method: 'GET',
       path: `${this.#path(key)}?alt=media`,
       responseType: 'stream',
@@ -51,24 +51,25 @@ export class GcsStore implements ObjectStore {
         ? { Range: `bytes=${range.start ?? 0}-${range.end === undefined ? '' : range.end - 1}` }
         : {},
     });
-    return data;
+    return data as Readable;
   }
 
   async put(key: string, bytes: Uint8Array): Promise<{ readonly etag?: string | undefined }> {
-    const { data } = await this.#request<Metadata>(`put ${key}`, {
+    const data = await this.#request(`put ${key}`, {
       method: 'POST',
       path: `/upload/storage/v1/b/${this.#bucket.name}/o?uploadType=media&name=${encodeURIComponent(this.#prefix + key)}`,
       headers: { 'Content-Type': 'application/octet-stream' },
       body: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
     });
-    if (data.md5Hash !== createHash('md5').update(bytes).digest('base64')) {
+    const metadata = data as Metadata;
+    if (metadata.md5Hash !== createHash('md5').update(bytes).digest('base64')) {
       throw new VarveError(
         'unavailable',
         'STORE_DAMAGED',
         `gcs: put ${key}: other bytes arrived than were sent`,
       );
     }
-    return { etag: generationOf(data) };
+    return { etag: generationOf(metadata) };
   }
 
   async assemble(sources: readonly StoredObject[], target: string): Promise<void> {
@@ -106,12 +107,12 @@ export class GcsStore implements ObjectStore {
         fields: 'items(name,size,updated,generation),nextPageToken',
         ...(token === undefined ? {} : { pageToken: token }),
       });
-      const { data } = await withRetry(() =>
-        this.#request<Listing>(`list ${prefix}`, {
+      const data = (await withRetry(() =>
+        this.#request(`list ${prefix}`, {
           method: 'GET',
-          path: `/storage/v1/b/${this.#bucket.name}/o?${query}`,
+          path: `/storage/v1/b/${this.#bucket.name}/o?${query.toString()}`,
         }),
-      );
+      )) as Listing;
       for (const item of data.items ?? []) {
         if (item.name.startsWith(this.#prefix)) yield describe(item.name.slice(this.#prefix.length), item);
       }
@@ -139,17 +140,18 @@ export class GcsStore implements ObjectStore {
   }
 
   /** One call of the JSON API, by the SDK's authenticated client: its own methods hide the status of a stream. */
-  async #request<T>(action: string, { path, ...options }: ApiCall): Promise<{ readonly data: T }> {
+  async #request(action: string, { path, ...options }: ApiCall): Promise<unknown> {
     const { storage } = this.#bucket;
     try {
-      return await storage.authClient.request<T>({
+      const { data } = await storage.authClient.request<unknown>({
         ...options,
         url: `${storage.apiEndpoint}${path}`,
         retry: false,
         retryConfig: { retry: 0, noResponseRetries: 0 },
       });
+      return data;
     } catch (cause) {
-      const { status, code } = cause as { readonly status?: number; readonly code?: unknown };
+      const { status, code } = cause as { readonly status?: number; readonly code?: string | number };
       throw storeError({
         store: this.name,
         action,

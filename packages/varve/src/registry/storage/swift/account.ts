@@ -98,7 +98,7 @@ export class SwiftAccount {
 
   async #authenticate(): Promise<Session> {
     const url = this.#settings.authurl.replace(/\/+$/, '');
-    const session = /\/v3$/.test(url) ? await this.#keystone(url) : await this.#tempauth(url);
+    const session = url.endsWith('/v3') ? await this.#keystone(url) : await this.#tempauth(url);
     return { ...session, storageUrl: session.storageUrl.replace(/\/+$/, '') };
   }
 

@@ -114,15 +114,15 @@ export class SwiftStore implements ObjectStore {
         marker,
       });
       const page = await withRetry(async () => {
-        const path = `/${this.#container}?${query}`;
-        const { body, statusCode } = await this.#account.send(`list ${prefix}`, { method: 'GET', path });
-        return statusCode === 204 ? (await body.dump(), []) : ((await body.json()) as readonly Listed[]);
+        const path = `/${this.#container}?${query.toString()}`;
+        const answer = await this.#account.send(`list ${prefix}`, { method: 'GET', path });
+        return await this.#json<readonly Listed[]>(`list ${prefix}`, answer, []);
       });
       for (const { name, bytes, hash, content_type, last_modified } of page) {
         if (name === undefined || !name.startsWith(this.#prefix)) continue;
         // UTC, without saying so.
         const modifiedAt = Date.parse(
-          /Z$/.test(last_modified ?? '') ? (last_modified ?? '') : `${last_modified}Z`,
+          last_modified?.endsWith('Z') === true ? last_modified : `${last_modified}Z`,
         );
         yield {
           key: name.slice(this.#prefix.length),
@@ -240,18 +240,28 @@ export class SwiftStore implements ObjectStore {
   /** https://docs.openstack.org/swift/latest/api/bulk-delete.html: the real status is in the body. */
   async #bulk(keys: readonly string[]): Promise<void> {
     const action = `remove ${keys[0]}`;
-    const { body } = await this.#account.send(action, {
+    const sent = await this.#account.send(action, {
       method: 'POST',
       path: '?bulk-delete',
       headers: { 'Content-Type': 'text/plain', Accept: 'application/json' },
       body: keys.map((key) => `/${this.#container}/${encodeURI(this.#prefix + key)}\n`).join(''),
     });
-    const answer = (await body.json()) as Partial<Record<string, unknown>>;
-    const errors = (answer['Errors'] ?? []) as readonly (readonly [string, string])[];
+    const answer = await this.#json<BulkAnswer>(action, sent, {});
+    const errors = answer.Errors ?? [];
     const [, reason] = errors.find(([, status]) => !status.startsWith('404')) ?? [];
-    const status = Number.parseInt(reason ?? String(answer['Response Status'] ?? '200'), 10);
+    const status = Number.parseInt(reason ?? answer['Response Status'] ?? '200', 10);
     if (reason === undefined && (status < 300 || errors.length > 0)) return;
-    throw storeError({ store: this.name, action, status, cause: String(answer['Response Body'] ?? reason) });
+    throw storeError({ store: this.name, action, status, cause: answer['Response Body'] ?? reason });
+  }
+
+  /** The body of an answer; one that is cut short is a failure that may pass. */
+  async #json<T>(action: string, { body, statusCode }: SwiftAnswer, empty: T): Promise<T> {
+    try {
+      const text = await body.text();
+      return statusCode === 204 ? empty : (JSON.parse(text) as T);
+    } catch (cause) {
+      throw storeError({ store: this.name, action, status: 502, cause });
+    }
   }
 
   /** https://docs.openstack.org/swift/latest/api/temporary_url_middleware.html */
@@ -309,6 +319,12 @@ function parseLarge(type: string): { readonly size: number; readonly attempt: st
 
 function totalSize(sources: readonly StoredObject[]): number {
   return sources.reduce((sum, { size }) => sum + size, 0);
+}
+
+interface BulkAnswer {
+  readonly 'Response Status'?: string;
+  readonly 'Response Body'?: string;
+  readonly Errors?: readonly (readonly [string, string])[];
 }
 
 interface Listed {
