@@ -19,7 +19,7 @@ async function configOf(context: CommandContext, path: string | undefined): Prom
 
 async function accountsOf(context: CommandContext, flags: FlagValues): Promise<Accounts> {
   const { openAccounts } = await import('../registry/index.ts');
-  return openAccounts(await configOf(context, flags.string('config')));
+  return await openAccounts(await configOf(context, flags.string('config')));
 }
 
 function timeOf(milliseconds: number | undefined): string {
@@ -67,7 +67,7 @@ const create: Command = {
   ],
   run: async (context, { flags, arguments: [name = ''] }) => {
     const { createRobot, robotPrefix } = await import('../registry/index.ts');
-    using accounts = await accountsOf(context, flags);
+    await using accounts = await accountsOf(context, flags);
     const repositories = flags.list('repository');
     const actions = flags.list('action').flatMap((text) => text.split(','));
     const expires = flags.string('expires');
@@ -104,7 +104,7 @@ const list: Command = {
   ],
   run: async (context, { flags }) => {
     const { hasExpired } = await import('../registry/index.ts');
-    using accounts = await accountsOf(context, flags);
+    await using accounts = await accountsOf(context, flags);
     const robots = await accounts.robots.list();
     if (flags.boolean('json')) {
       const shown = robots.map(({ secretHash: _secret, ...robot }) => robot);
@@ -133,7 +133,7 @@ const remove: Command = {
     { command: 'varve registry robot remove ci -c registry.yml', does: 'Its next request is refused' },
   ],
   run: async (context, { flags, arguments: [name = ''] }) => {
-    using accounts = await accountsOf(context, flags);
+    await using accounts = await accountsOf(context, flags);
     if (!(await accounts.robots.remove(name))) {
       throw new VarveError('not-found', 'NO_SUCH_ROBOT', `No such robot: ${name}`, { subject: name });
     }
@@ -195,7 +195,7 @@ const explain: Command = {
     const kind = given[0] ?? 'anonymous';
     let identity: Identity = namedIdentity(kind, flags.string(kind) ?? '', flags.list('group'));
     if (kind === 'robot') {
-      using accounts = openAccounts(config);
+      await using accounts = await openAccounts(config);
       const record = await accounts.robots.find(identity.name);
       if (!record || hasExpired(record)) {
         const why = record ? 'has expired' : 'is not there';

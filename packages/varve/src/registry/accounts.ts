@@ -4,15 +4,25 @@ import type { RegistryConfig } from './config/index.ts';
 import { type RobotRecords, SqliteRobots } from './metadata/index.ts';
 
 /** Robot accounts of a registry that may be serving: what is changed here is seen with its next request. */
-export interface Accounts extends Disposable {
+export interface Accounts extends AsyncDisposable {
   readonly robots: RobotRecords;
 }
 
-/** Opens the robot accounts of a configuration. @throws VarveError `unavailable` when the records are a newer Varve's */
-export function openAccounts(config: RegistryConfig): Accounts {
+/**
+ * Opens the robot accounts of a configuration, wherever its records are.
+ * @throws VarveError `unavailable` when the records are a newer Varve's, or cannot be reached
+ */
+export async function openAccounts(config: RegistryConfig): Promise<Accounts> {
+  const { postgres } = config.metadata;
+  if (postgres) {
+    const { PostgresMetadata } = await import('./metadata/postgres/postgres-metadata.ts');
+    const metadata = await PostgresMetadata.open(postgres.url, postgres);
+    return { robots: metadata.robots, [Symbol.asyncDispose]: () => metadata.close() };
+  }
   const state = new State(join(resolve(config.storage.filesystem.rootdirectory), 'registry.db'));
   try {
-    return { robots: new SqliteRobots(state), [Symbol.dispose]: () => state.close() };
+    const robots = new SqliteRobots(state);
+    return { robots, [Symbol.asyncDispose]: () => Promise.resolve(state.close()) };
   } catch (error) {
     state.close();
     throw error;
