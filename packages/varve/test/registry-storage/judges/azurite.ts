@@ -1,16 +1,9 @@
 import { join } from 'node:path';
 import { freePorts, Judge, missing } from './processes.ts';
 
-const program = join(
-  import.meta.dirname,
-  'azurite',
-  'node_modules',
-  'azurite',
-  'dist',
-  'src',
-  'blob',
-  'main.js',
-);
+const root = join(import.meta.dirname, '../../../../..');
+// Where scripts/setup installs what `azurite/package-lock.json` says.
+const program = join(root, '.cache/azurite/node_modules/azurite/dist/src/blob/main.js');
 
 export const azuriteMissing: string | false = missing(program);
 
