@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
+import type { RegistryConfigInput } from '../../src/registry/index.ts';
 import { atEnd } from '../../src/registry/testing/index.ts';
 
 /** A folder that is removed with the test. */
@@ -44,6 +45,16 @@ export async function startServer(
   const argv = [process.execPath, join(import.meta.dirname, 'serve.ts'), root, '0'];
   if (options.auth) argv.push(JSON.stringify(options.auth));
   if (options.netns !== undefined) argv.unshift('nsenter', `--net=/run/netns/${options.netns}`);
+  return await serving(t, argv);
+}
+
+/** Starts it with a whole configuration. */
+export async function startConfigured(t: TestContext, config: RegistryConfigInput): Promise<ServerProcess> {
+  const script = join(import.meta.dirname, 'serve-config.ts');
+  return await serving(t, [process.execPath, script, JSON.stringify(config)]);
+}
+
+async function serving(t: TestContext, argv: readonly string[]): Promise<ServerProcess> {
   const [program = '', ...rest] = argv;
   const child = spawn(program, rest, {
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { after, before, describe, test } from 'node:test';
+import { type Descriptor, digestOf, type Manifest } from '../../src/oci/index.ts';
+import { eventually, httpCall, TestClient } from '../../src/registry/testing/index.ts';
+import { type SharedParts, startSharedParts } from './cluster/cluster.ts';
+import { SoakClient } from './cluster/soak.ts';
+import { swiftMissing } from '../registry-storage/judges/swift.ts';
+
+// Raised where there is time: the collector and the clients meet more often.
+const soakSeconds = Number(process.env['VARVE_TEST_SECONDS'] ?? 8);
+
+describe('two nodes on one object store and one PostgreSQL', { skip: swiftMissing }, () => {
+  let parts: SharedParts;
+  before(async () => {
+    parts = await startSharedParts();
+  });
+  after(() => parts[Symbol.asyncDispose]());
+
+  test('what one took, the other has at once; an upload begun at one goes on at the other', async (t) => {
+    const nodes = await Promise.all([parts.node(t, 'both'), parts.node(t, 'both')]);
+    const [one, other] = nodes.map(({ url }) => new TestClient(url)) as [TestClient, TestClient];
+    const { digest, bytes, layer } = await one.pushImage('demo/app', 'v1', 'pushed to one');
+    const manifest = await other.call('GET', '/v2/demo/app/manifests/v1');
+    assert.deepEqual([manifest.headers['docker-content-digest'], manifest.body], [digest, bytes]);
+    const blob = await other.call('GET', `/v2/demo/app/blobs/${layer.digest}`);
+    assert.equal(blob.body.toString(), 'pushed to one');
+
+    const content = randomBytes(3_000_000);
+    const path = await one.startUpload('demo/app');
+    for (const [place, node] of [other, one, other].entries()) {
+      const start = place * 1_000_000;
+      const chunk = await node.call('PATCH', path, {
+        body: content.subarray(start, start + 1_000_000),
+        headers: { 'Content-Range': `${start}-${start + 999_999}` },
+      });
+      assert.equal(chunk.status, 202, chunk.body.toString());
+      for (const { url } of nodes) {
+        const status = await httpCall(url, 'GET', path);
+        assert.deepEqual([status.status, status.headers.range], [204, `0-${start + 999_999}`]);
+      }
+    }
+    const done = await one.call('PUT', `${path}?digest=${digestOf(content)}`);
+    assert.equal(done.status, 201, done.body.toString());
+    assert.equal((await other.call('GET', path)).status, 404);
+    const whole = await other.call('GET', `/v2/demo/app/blobs/${digestOf(content)}`);
+    assert.equal(whole.body.equals(content), true);
+  });
+
+  test('a tag that both push and delete never leads to something that is not whole', async (t) => {
+    const nodes = await Promise.all([parts.node(t, 'tag'), parts.node(t, 'tag')]);
+    const clients = nodes.map(({ url }) => new TestClient(url));
+    const deadline = Date.now() + 3000;
+    const race = async (client: TestClient, name: string): Promise<number> => {
+      let rounds = 0;
+      for (; Date.now() < deadline; rounds++) {
+        const { digest } = await client.pushImage('race/app', 'latest', `${name} ${rounds}`);
+        if (rounds % 3 === 0) {
+          const { status } = await client.call('DELETE', `/v2/race/app/manifests/${digest}`);
+          assert.equal(status, 202);
+        }
+      }
+      return rounds;
+    };
+    const look = async (client: TestClient): Promise<number> => {
+      let found = 0;
+      while (Date.now() < deadline) {
+        const answer = await client.call('GET', '/v2/race/app/manifests/latest');
+        if (answer.status === 404) continue;
+        assert.equal(answer.status, 200, answer.body.toString());
+        const { config, layers } = answer.json() as Manifest;
+        for (const { digest } of [config, ...layers] as Descriptor[]) {
+          const blob = await client.call('GET', `/v2/race/app/blobs/${digest}`);
+          assert.equal(blob.status, 200, digest);
+        }
+        found++;
+      }
+      return found;
+    };
+    const counts = await Promise.all(
+      clients.flatMap((client, place) => [race(client, `node ${place}`), look(client)]),
+    );
+    assert.ok(
+      counts.every((count) => count > 0),
+      `${counts.join(', ')}`,
+    );
+  });
+
+  test('nothing confirmed is unknown or lost while both collect, nor when one is killed', async (t) => {
+    const collect = { interval: '500ms', grace: '3s', fullinterval: '2s' };
+    const maintenance = { collect: { enabled: true, ...collect } };
+    const first = await parts.node(t, 'soak', maintenance);
+    const second = await parts.node(t, 'soak', maintenance);
+    const alive = [first.url, second.url];
+    const clients = Array.from(
+      { length: 8 },
+      (_, number) => new SoakClient(() => alive, ['soak/shared', `soak/own-${number}`]),
+    );
+    const deadline = Date.now() + soakSeconds * 1000;
+    const killed = new Promise<void>((resolve) => {
+      setTimeout(() => {
+        alive.shift();
+        resolve(first.stop('SIGKILL'));
+      }, soakSeconds * 600);
+    });
+    await Promise.all([...clients.map((client) => client.run(deadline)), killed]);
+    for (const client of clients) await client.pullKept();
+    const needed = new Set(clients.flatMap(({ kept }) => [...kept.values()].flatMap(({ blobs }) => blobs)));
+    // The node that is left gives back the bytes of the rest.
+    await eventually(async () => {
+      const stored = await parts.stored('soak');
+      for (const digest of needed) assert.ok(stored.has(digest), `${digest} is lost`);
+      return stored.size === needed.size;
+    }, 'only what is needed is stored');
+    for (const client of clients) await client.pullKept();
+    const sum = (count: (client: SoakClient) => number): number =>
+      clients.reduce((total, client) => total + count(client), 0);
+    const [pushed, deleted] = [sum((client) => client.pushed), sum((client) => client.deleted)];
+    t.diagnostic(`${pushed} images pushed, ${deleted} deleted`);
+    assert.ok(deleted > 0, `${pushed} pushed, ${deleted} deleted`);
+  });
+});
