@@ -4,7 +4,17 @@
  * stores take turns in every case, so that a change of the machine's load meets all alike.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { applyLayer } from '../packages/varve/src/layer/index.ts';
@@ -26,8 +36,17 @@ const names = process.argv
 const chosen = (store: string): boolean => names === undefined || names.includes(store);
 const wanted = (part: string): boolean => only.length === 0 || only.includes(part);
 const size = quick
-  ? { small: 1000, large: 5000, stack: 30, big: 64 << 20, writes: 2000, images: 3, rounds: 1 }
-  : { small: 10_000, large: 65_000, stack: 100, big: 1 << 30, writes: 20_000, images: 10, rounds: 3 };
+  ? { small: 1000, large: 5000, stack: 30, big: 64 << 20, one: 64 << 20, writes: 2000, images: 3, rounds: 1 }
+  : {
+      small: 10_000,
+      large: 65_000,
+      stack: 100,
+      big: 1 << 30,
+      one: 512 << 20,
+      writes: 20_000,
+      images: 10,
+      rounds: 3,
+    };
 
 /** Counted from the start of this process: when no case is begun for one more round, and when for no further store. */
 const patienceMs = 4 * 60_000;
@@ -231,11 +250,32 @@ function readAll(root: string): number {
   return bytes;
 }
 
+function readFile(path: string): number {
+  const buffer = Buffer.allocUnsafe(1 << 20);
+  const fd = openSync(path, 'r');
+  try {
+    for (let bytes = 0; ; ) {
+      const read = readSync(fd, buffer);
+      if (read === 0) return bytes;
+      bytes += read;
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** Reads through our mounts beside the same files on the disk's own file system. */
-async function read(stores: readonly Store[], image: Image, layer: Layer, files: number): Promise<void> {
+async function read(
+  stores: readonly Store[],
+  image: Image,
+  layers: readonly Layer[],
+  files: number,
+): Promise<void> {
   const plain = join(folder, 'plain');
   mkdirSync(plain);
-  await applyLayer({ path: layer.path, compression: 'gzip' }, { root: plain, whiteouts: 'apply' });
+  for (const { path } of layers) {
+    await applyLayer({ path, compression: 'gzip' }, { root: plain, whiteouts: 'apply' });
+  }
   const roots = new Map([['plain folder', plain]]);
   const ours = stores.filter((store) => store instanceof OurStore);
   for (const store of ours) {
@@ -244,18 +284,21 @@ async function read(stores: readonly Store[], image: Image, layer: Layer, files:
     await store.create('reader', image);
     roots.set(store.name, store.rootOf('reader'));
   }
-  for (const [name, cold] of [
-    [`read ${files} files, nothing cached`, true],
-    [`read ${files} files, cached`, false],
+  const one = `read one file of ${size.one >> 20} MiB`;
+  for (const [name, work, cold] of [
+    [`read ${files} files, nothing cached`, readAll, true],
+    [`read ${files} files, cached`, readAll, false],
+    [`${one}, nothing cached`, (root: string) => readFile(join(root, 'one')), true],
+    [`${one}, cached`, (root: string) => readFile(join(root, 'one')), false],
   ] as const) {
     for (let round = 0; round < size.rounds; round++) {
       for (const [store, root] of roots) {
         if (cold) {
           execFileSync('sync');
           writeFileSync('/proc/sys/vm/drop_caches', '3');
-        } else readAll(root);
+        } else work(root);
         const start = performance.now();
-        readAll(root);
+        work(root);
         add(name, store, performance.now() - start);
       }
     }
@@ -330,7 +373,10 @@ try {
     if (wanted('apply')) {
       await apply(stores, workshop.image('large', [large]), size.large, quick ? 1 : 2);
     }
-    if (wanted('read')) await read(stores, workshop.image('read', [large]), large, size.large);
+    if (wanted('read')) {
+      const layers = [large, await workshop.large('one', size.one)];
+      await read(stores, workshop.image('read', layers), layers, size.large);
+    }
   }
   const text = report();
   if (only.length === 0 && names === undefined) writeResults(text);
