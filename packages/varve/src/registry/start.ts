@@ -15,6 +15,7 @@ import { Maintenance } from './maintenance/index.ts';
 import { type MetadataStore, SqliteMetadata } from './metadata/index.ts';
 import { Notifier } from './notifications/index.ts';
 import { openMetrics, startDebugServer } from './operations/index.ts';
+import { Pages, SessionCookies, sessionKey } from './pages/index.ts';
 import { PullThrough, type UpstreamSettings } from './proxy/index.ts';
 import { Quota } from './quota/index.ts';
 import { immutableTags, Pulls } from './retention/index.ts';
@@ -81,7 +82,7 @@ export async function startRegistry(
   let auth = open(config);
   resources.defer(() => auth[Symbol.asyncDispose]());
 
-  const recentlyUsed = new RecentlyUsed(metadata.touchBlobs !== undefined);
+  const recentlyUsed = new RecentlyUsed();
   const pulls = new Pulls(metadata);
   const quota = new Quota(config.quotas, metadata);
   const uploads = new Uploads(storage, metadata, quota, { cluster: postgres !== undefined });
@@ -112,6 +113,7 @@ export async function startRegistry(
         storage,
         uploads,
         recentlyUsed,
+        usedWithinMs: Math.min(maxUseAgeMs, milliseconds(config.storage.maintenance.collect.grace) / 10),
         pulls,
         quota,
         maintenance,
@@ -121,6 +123,8 @@ export async function startRegistry(
         immutableTags: (repository) => immutableTags(config.tags.immutable, repository),
         redirect: config.storage.redirect,
         deleteEnabled: config.storage.delete.enabled,
+        readOnly: config.storage.maintenance.readonly.enabled,
+        pages: config.ui.enabled ? openPages(config, root) : undefined,
         get auth() {
           return auth;
         },
@@ -199,6 +203,9 @@ export async function startRegistry(
   };
 }
 
+// One write a minute for a blob that clients ask for all the time.
+const maxUseAgeMs = 60_000;
+
 function validConfig(input: RegistryConfigInput): RegistryConfig {
   const result = configSchema.safeParse(input);
   if (result.success) return result.data;
@@ -213,6 +220,11 @@ async function openPostgres(options: {
 }): Promise<MetadataStore> {
   const { PostgresMetadata } = await import('./metadata/postgres/postgres-metadata.ts');
   return await PostgresMetadata.open(options.url, options);
+}
+
+function openPages({ ui }: RegistryConfig, root: string): Pages {
+  const key = sessionKey(ui.secret, join(root, 'session-key'));
+  return new Pages(new SessionCookies(key, milliseconds(ui.session)));
 }
 
 /** Both forms of the block `proxy`. */

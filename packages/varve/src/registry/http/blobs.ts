@@ -70,12 +70,14 @@ export const getBlob: Handler = async (exchange, services) => {
 
 /** A blob that is here, or that comes here because somebody reads it. */
 async function findBlob(
-  { metadata, proxy }: Services,
+  { metadata, proxy, usedWithinMs }: Services,
   repository: string,
   digest: Digest,
   headOnly: boolean,
 ): Promise<BlobRecord | undefined> {
-  const blob = await metadata.blob(repository, digest);
+  const blob = await (metadata.useBlob
+    ? metadata.useBlob(repository, digest, Date.now() - usedWithinMs)
+    : metadata.blob(repository, digest));
   if (blob) return blob;
   return headOnly ? await proxy.describeBlob(repository, digest) : await proxy.ensureBlob(repository, digest);
 }

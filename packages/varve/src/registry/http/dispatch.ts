@@ -18,6 +18,7 @@ import type { TrustedProxies } from './client-address.ts';
 import { Exchange, type HeaderList } from './exchange.ts';
 import type { Metrics } from '../operations/index.ts';
 import type { RateLimit } from './rate-limit.ts';
+import { showFailure } from './pages.ts';
 import { findRoute, type Route } from './router.ts';
 import { type Operation, routes } from './routes.ts';
 import type { Services } from './services.ts';
@@ -59,16 +60,21 @@ export async function dispatch(
   const url = request.url ?? '/';
   const mark = url.indexOf('?');
   const path = mark < 0 ? url : url.slice(0, mark);
-  const route = findRoute(path);
+  const found = findRoute(path);
+  const { pages } = parts.services;
+  const isPage = found?.kind === 'page' && pages !== undefined && path !== '/';
+  const route = found?.kind === 'page' && !pages ? undefined : found;
   const search = mark < 0 ? '' : url.slice(mark + 1);
   const asking = accessRequestOf(request, parts.proxies);
   const open = (identity: Identity): Exchange =>
     new Exchange(request, response, {
       route: route ?? noRoute,
+      path,
       search,
       identity,
       asking,
       require: (resource, action) => requireAccess(parts.access, asking, identity, resource, action),
+      allows: (resource, action) => mayBe(parts.access, identity, resource, action),
       sees: (repository) => parts.access.sees(identity, repository),
       prefixes: () => parts.access.prefixes?.(identity) ?? [''],
       commonHeaders: parts.commonHeaders,
@@ -78,7 +84,9 @@ export async function dispatch(
   let failure: RegistryError | undefined;
   let gone = false;
   try {
-    const identity = await parts.access.identify(asking);
+    const identity = await (isPage
+      ? pages.identify(parts.access, parts.services.auth.sessions, asking)
+      : parts.access.identify(asking));
     exchange = open(identity);
     const client = identity.kind === 'anonymous' ? `${asking.remote}` : subjectOf(identity);
     parts.rateLimit.take(client, request.method ?? '', route?.name ?? '');
@@ -87,7 +95,9 @@ export async function dispatch(
     failure = RegistryError.from(error);
     gone = isHangUp(error);
     exchange ??= open(anonymous);
-    sendFailure(exchange, failure);
+    if (!isPage || response.headersSent || !showFailure(exchange, parts.services, failure)) {
+      sendFailure(exchange, failure);
+    }
   }
   const milliseconds = performance.now() - startedAt;
   parts.metrics?.observe({
@@ -180,6 +190,17 @@ async function requireAccess(
     detail,
     headers: challenge === undefined ? {} : { 'WWW-Authenticate': challenge },
   });
+}
+
+/** The answer of access control, where it has one that is not logged. */
+async function mayBe(
+  access: AccessControl,
+  identity: Identity,
+  resource: Resource,
+  action: Action,
+): Promise<boolean> {
+  if (access.wouldAllow) return access.wouldAllow(identity, resource, action);
+  return (await access.decide(identity, resource, action)).allowed;
 }
 
 function sendFailure(exchange: Exchange, failure: RegistryError): void {

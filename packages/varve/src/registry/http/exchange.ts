@@ -20,6 +20,8 @@ export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly route: Route;
+  /** As sent, without the query. */
+  readonly path: string;
   /** Who asks, and what of the request told so. */
   readonly identity: Identity;
   readonly asking: AccessRequest;
@@ -29,6 +31,8 @@ export class Exchange {
   readonly prefixes: () => readonly string[];
   /** Throws unless this client may do this; for what the route's own check does not cover. */
   readonly require: (resource: Resource, action: Action) => void | Promise<void>;
+  /** Whether it may, for what is only offered to it: not logged. */
+  readonly allows: (resource: Resource, action: Action) => boolean | Promise<boolean>;
   readonly #commonHeaders: HeaderList;
   readonly #search: string;
   #query: URLSearchParams | undefined;
@@ -41,10 +45,12 @@ export class Exchange {
     response: ServerResponse,
     parts: {
       readonly route: Route;
+      readonly path: string;
       readonly search: string;
       readonly identity: Identity;
       readonly asking: AccessRequest;
       readonly require: Exchange['require'];
+      readonly allows: Exchange['allows'];
       readonly sees: Exchange['sees'];
       readonly prefixes: Exchange['prefixes'];
       readonly commonHeaders: HeaderList;
@@ -54,9 +60,11 @@ export class Exchange {
     this.request = request;
     this.response = response;
     this.route = parts.route;
+    this.path = parts.path;
     this.identity = parts.identity;
     this.asking = parts.asking;
     this.require = parts.require;
+    this.allows = parts.allows;
     this.sees = parts.sees;
     this.prefixes = parts.prefixes;
     this.#search = parts.search;

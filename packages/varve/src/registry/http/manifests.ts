@@ -2,11 +2,11 @@ import { subjectOf } from '../auth/index.ts';
 import { RegistryError } from '../errors.ts';
 import { maxManifestBytes, readManifest } from '../manifests/document.ts';
 import { tagIsImmutable } from '../metadata/index.ts';
-import { isTag, parseManifestReference } from '../names.ts';
+import { isTag, type ManifestReference, parseManifestReference } from '../names.ts';
 import { deletesAreDisabled } from './blobs.ts';
 import type { Exchange } from './exchange.ts';
 import { matchesEtag } from './ranges.ts';
-import type { Handler } from './services.ts';
+import type { Handler, Services } from './services.ts';
 
 // spec.md asks for ten at least.
 const maxTagsPerPush = 100;
@@ -74,13 +74,24 @@ export const putManifest: Handler = async (exchange, { metadata, quota, immutabl
 };
 
 /** DELETE of a tag, or of a manifest with all its tags. spec.md#content-management. */
-export const deleteManifest: Handler = async (
-  exchange,
-  { metadata, deleteEnabled, immutableTags, notifier },
-) => {
-  if (!deleteEnabled) throw deletesAreDisabled();
+export const deleteManifest: Handler = async (exchange, services) => {
   const { name, reference } = exchange.route;
-  const target = parseManifestReference(reference);
+  await deleteReference(exchange, services, name, parseManifestReference(reference));
+  exchange.send(202, []);
+};
+
+/**
+ * Takes a tag away, or a manifest with all its tags. Whether the client may is asked before.
+ * @throws RegistryError `UNSUPPORTED`, `MANIFEST_UNKNOWN`, `DENIED` where a tag is immutable
+ */
+export async function deleteReference(
+  exchange: Exchange,
+  { metadata, deleteEnabled, immutableTags, notifier }: Services,
+  name: string,
+  target: ManifestReference,
+): Promise<void> {
+  if (!deleteEnabled) throw deletesAreDisabled();
+  const reference = 'tag' in target ? target.tag : target.digest;
   const immutable = immutableTags(name);
   if ('tag' in target && immutable?.(target.tag)) throw tagIsImmutable(target.tag);
   const deliveries = notifier.deliveriesOf({
@@ -101,8 +112,7 @@ export const deleteManifest: Handler = async (
     });
   }
   if (deletion !== 'deleted') throw new RegistryError('MANIFEST_UNKNOWN', { detail: { name, reference } });
-  exchange.send(202, []);
-};
+}
 
 function who(exchange: Exchange): { readonly actor: string; readonly remote: string | undefined } {
   return { actor: subjectOf(exchange.identity), remote: exchange.request.socket.remoteAddress };

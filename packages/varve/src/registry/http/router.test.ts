@@ -23,7 +23,10 @@ const cases: readonly (readonly [string, string | undefined, string?, string?])[
   // an encoded slash does not make a new part
   ['/v2/a/blobs/sha256:..%2f..%2fetc', 'blob', 'a', 'sha256:../../etc'],
   ['/v2/a/manifests/%zz', 'manifest', 'a', '%zz'],
-  ['/', undefined],
+  ['/', 'page'],
+  ['/ui', 'page'],
+  ['/ui/r/a', 'page'],
+  ['/uix', undefined],
   ['/v1/', undefined],
   ['/v2/app', undefined],
   ['/v2/app/other/thing', undefined],

@@ -1,4 +1,4 @@
-/** What a path names: of the distribution API (spec.md#endpoints), and from `token` on of access control. */
+/** What a path names: of the distribution API (spec.md#endpoints), from `token` on of access control, and the pages. */
 export type RouteKind =
   | 'base'
   | 'catalog'
@@ -12,7 +12,8 @@ export type RouteKind =
   | 'keys'
   | 'robots'
   | 'robot'
-  | 'access';
+  | 'access'
+  | 'page';
 
 export interface Route {
   readonly kind: RouteKind;
@@ -31,6 +32,8 @@ const fixedPaths: ReadonlyMap<string, RouteKind> = new Map([
   ['/.well-known/jwks.json', 'keys'],
   ['/varve/robots', 'robots'],
   ['/varve/access', 'access'],
+  ['/', 'page'],
+  ['/ui', 'page'],
 ]);
 
 /**
@@ -44,6 +47,7 @@ export function findRoute(rawPath: string): Route | undefined {
   if (!rawPath.startsWith(prefix)) {
     const kind = fixedPaths.get(rawPath);
     if (kind) return { kind, ...none };
+    if (rawPath.startsWith('/ui/')) return { kind: 'page', ...none };
     if (!rawPath.startsWith(robotPath)) return undefined;
     return { kind: 'robot', name: '', reference: decode(rawPath.slice(robotPath.length)) };
   }

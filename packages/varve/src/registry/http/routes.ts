@@ -3,6 +3,7 @@ import { deleteBlob, getBlob } from './blobs.ts';
 import { createRobotAccount, explainOwnAccess, listRobots, removeRobot } from './accounts.ts';
 import { base, listReferrers, listRepositories, listTags } from './listings.ts';
 import { deleteManifest, getManifest, putManifest } from './manifests.ts';
+import { showPage } from './pages.ts';
 import type { RouteKind } from './router.ts';
 import type { Handler } from './services.ts';
 import { giveToken, giveTokenForForm, publishKeys } from './token.ts';
@@ -47,6 +48,7 @@ export const routes: Readonly<Record<RouteKind, Operations>> = {
   },
   robot: { DELETE: { handler: removeRobot, writes: true } },
   access: { GET: { handler: explainOwnAccess } },
+  page: { GET: { handler: showPage }, HEAD: { handler: showPage }, POST: { handler: showPage } },
   uploads: { POST: { handler: startUpload, action: 'push', writes: true } },
   upload: {
     ...readable(uploadStatus, 'push'),

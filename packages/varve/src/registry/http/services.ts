@@ -3,6 +3,7 @@ import type { RecentlyUsed } from '../gc/index.ts';
 import type { Maintenance } from '../maintenance/index.ts';
 import type { MetadataStore } from '../metadata/index.ts';
 import type { Notifier } from '../notifications/index.ts';
+import type { Pages } from '../pages/index.ts';
 import type { PullThrough } from '../proxy/index.ts';
 import type { Quota } from '../quota/index.ts';
 import type { Pulls } from '../retention/index.ts';
@@ -17,6 +18,8 @@ export interface Services {
   readonly storage: RegistryStorage;
   readonly uploads: Uploads;
   readonly recentlyUsed: RecentlyUsed;
+  /** Where several nodes collect: how old the record of a blob's last use may be before it is written again. */
+  readonly usedWithinMs: number;
   readonly pulls: Pulls;
   readonly quota: Quota;
   readonly maintenance: Maintenance;
@@ -28,10 +31,13 @@ export interface Services {
   /** The test for a repository's tags; undefined when none of them is immutable. */
   readonly immutableTags: (repository: string) => ((tag: string) => boolean) | undefined;
   readonly deleteEnabled: boolean;
+  readonly readOnly: boolean;
   /** Whether and for how long (seconds) readers are sent to the storage itself, where it can sign addresses. */
   readonly redirect: { readonly disable: boolean; readonly expires: number };
   /** The access control of the configuration. */
   readonly auth: Auth;
+  /** undefined where they are off. */
+  readonly pages: Pages | undefined;
 }
 
 /** Answers one exchange, or throws a RegistryError. */
