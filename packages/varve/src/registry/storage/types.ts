@@ -32,6 +32,11 @@ export interface WriteSession {
   /** Bytes accepted so far. After a crash it may be anything up to what was sent: the caller re-hashes. */
   readonly offset: number;
   /**
+   * Of a storage that other servers work on: stands for the bytes accepted so far, equal only for equal ones; undefined
+   * where that cannot be said.
+   */
+  readonly version?: string | undefined;
+  /**
    * Writes the chunks at the offset, with back-pressure. When `chunks` throws, what came before is kept, `offset`
    * tells how much, and the error is passed on.
    */

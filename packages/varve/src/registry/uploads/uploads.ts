@@ -202,8 +202,8 @@ export class Uploads {
     const upload = {
       note,
       session,
-      // Bytes are only ever added, so a hash that has seen as many as there are has seen these.
-      hash: known?.hash ?? new RunningHash(note.algorithm),
+      // Another server may have written in the place of what this one hashed: then the bytes are read again.
+      hash: known && isSame(known.session, session) ? known.hash : new RunningHash(note.algorithm),
       reservation: known?.reservation ?? this.#quota.reservation(note.repository),
       writer: undefined,
     };
@@ -273,6 +273,10 @@ export class Uploads {
     }
     return { digest, size };
   }
+}
+
+function isSame(known: WriteSession, resumed: WriteSession): boolean {
+  return known.version !== undefined && known.version === resumed.version;
 }
 
 function parseNote(text: string): UploadNote | undefined {

@@ -46,6 +46,11 @@ export class ObjectWriteSession implements WriteSession {
     return this.#stored + this.#held.length;
   }
 
+  get version(): string | undefined {
+    if (this.#held.length > 0 || this.#chunks.some(({ etag }) => etag === undefined)) return undefined;
+    return this.#chunks.map(({ size, etag }) => `${size} ${etag}`).join('\n');
+  }
+
   async append(chunks: AsyncIterable<Uint8Array>): Promise<void> {
     using _writer = this.#budget.enter();
     let filling = new FillingChunk(this.#held);
