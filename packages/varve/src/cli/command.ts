@@ -15,7 +15,7 @@ export interface CommandContext {
   /** The engine named by --host, VARVE_HOST, DOCKER_HOST or the default socket. */
   engine(): Promise<Engine>;
   /** The storage drivers there are, over the data root of an engine that need not be there; nothing is made. */
-  storageDrivers(dataRoot: string): Promise<readonly StorageDriver[]>;
+  readonly storageDrivers: (dataRoot: string) => Promise<readonly StorageDriver[]>;
 }
 
 /** One command of the table: everything about it but what it does is data, so that help, docs and completion agree. */
