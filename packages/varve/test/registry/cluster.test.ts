@@ -8,7 +8,7 @@ import { SoakClient } from './cluster/soak.ts';
 import { swiftMissing } from '../registry-storage/judges/swift.ts';
 
 // Raised where there is time: the collector and the clients meet more often.
-const soakSeconds = Number(process.env['VARVE_TEST_SECONDS'] ?? 8);
+const soakSeconds = Number(process.env['VARVE_TEST_SECONDS'] ?? 10);
 
 describe('two nodes on one object store and one PostgreSQL', { skip: swiftMissing }, () => {
   let parts: SharedParts;
@@ -45,6 +45,27 @@ describe('two nodes on one object store and one PostgreSQL', { skip: swiftMissin
     assert.equal((await other.call('GET', path)).status, 404);
     const whole = await other.call('GET', `/v2/demo/app/blobs/${digestOf(content)}`);
     assert.equal(whole.body.equals(content), true);
+  });
+
+  test('what one node writes in the place of what another hashed does not pass for it', async (t) => {
+    const nodes = await Promise.all([parts.node(t, 'forged'), parts.node(t, 'forged')]);
+    const [one, other] = nodes.map(({ url }) => new TestClient(url)) as [TestClient, TestClient];
+    const [good, bad] = [randomBytes(100_000), randomBytes(100_000)];
+    const path = await one.startUpload('demo/app');
+    const hashed = Promise.withResolvers<void>();
+    const slow = one.call('PATCH', path, {
+      body: (async function* () {
+        yield bad.subarray(0, 1000);
+        await hashed.promise;
+        yield bad.subarray(1000);
+      })(),
+    });
+    assert.equal((await other.call('PATCH', path, { body: good })).status, 202);
+    hashed.resolve();
+    await slow;
+    const done = await other.call('PUT', `${path}?digest=${digestOf(good)}`);
+    const found = await other.call('GET', `/v2/demo/app/blobs/${digestOf(good)}`);
+    assert.deepEqual([done.status, found.status], [400, 404], 'the store has other bytes than were hashed');
   });
 
   test('a tag that both push and delete never leads to something that is not whole', async (t) => {
@@ -87,14 +108,14 @@ describe('two nodes on one object store and one PostgreSQL', { skip: swiftMissin
   });
 
   test('nothing confirmed is unknown or lost while both collect, nor when one is killed', async (t) => {
-    const collect = { interval: '500ms', grace: '3s', fullinterval: '2s' };
+    const collect = { interval: '500ms', grace: '4s', fullinterval: '2s' };
     const maintenance = { collect: { enabled: true, ...collect } };
     const first = await parts.node(t, 'soak', maintenance);
     const second = await parts.node(t, 'soak', maintenance);
     const alive = [first.url, second.url];
     const clients = Array.from(
       { length: 8 },
-      (_, number) => new SoakClient(() => alive, ['soak/shared', `soak/own-${number}`]),
+      (_, number) => new SoakClient(() => alive, ['soak/shared', `soak/own-${number}`], 4000),
     );
     const deadline = Date.now() + soakSeconds * 1000;
     const killed = new Promise<void>((resolve) => {

@@ -11,25 +11,10 @@ export class RecentlyUsed {
   #current = new Set<Digest>();
   #previous = new Set<Digest>();
   #turnedAt = Date.now();
-  readonly #new = new Set<Digest>();
-  readonly #shared: boolean;
-
-  /** @param shared whether {@link RecentlyUsed.takeNew} will be called. */
-  constructor(shared = false) {
-    this.#shared = shared;
-  }
 
   add(digest: Digest): void {
     this.#current.add(digest);
-    if (this.#shared) this.#new.add(digest);
     if (this.#current.size >= maxRemembered) this.turn(0);
-  }
-
-  /** Those that came since the last call, for records that other servers read, too. */
-  takeNew(): Digest[] {
-    const taken = [...this.#new];
-    this.#new.clear();
-    return taken;
   }
 
   /** Whether the blob was used within `graceMs`. Before the server has run that long, nothing is known: yes. */

@@ -137,18 +137,13 @@ export class Maintenance {
 
   /** Starts the work at intervals; what is returned stops it. None of it holds up the start of a server. */
   start(): AsyncDisposable {
-    const { config, logger, pulls, recentlyUsed, metadata, notifier } = this.#parts;
+    const { config, logger, pulls, notifier } = this.#parts;
     const { uploadpurging, collect, readonly, scrub: scrubbing } = config.storage.maintenance;
     const running = new AsyncDisposableStack();
     running.defer(() => pulls.flush());
     running.use(repeatEvery(flushIntervalMs, logger, () => pulls.flush()));
     if (notifier.enabled) {
       running.use(repeatEvery(notifyIntervalMs, logger, (signal) => notifier.flush(signal)));
-    }
-    if (metadata.touchBlobs) {
-      running.use(
-        repeatEvery(touchIntervalMs, logger, async () => metadata.touchBlobs?.(recentlyUsed.takeNew())),
-      );
     }
     const copying = repeatEvery(copyIntervalMs, logger, (signal) => this.copyRecords(signal));
     running.use(copying);
@@ -251,9 +246,6 @@ const notifyIntervalMs = 500;
 
 /** What of the last changes is lost with the records, at most, when both disks go. */
 const copyIntervalMs = 2000;
-// Well below any grace that makes sense.
-const touchIntervalMs = 5000;
-
 function milliseconds(duration: string): number {
   return parseDuration(duration) / 1e6;
 }

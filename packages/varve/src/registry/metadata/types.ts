@@ -114,10 +114,11 @@ export interface MetadataStore {
    */
   inBlobTurn<T>(digest: Digest, work: () => Promise<T>): Promise<T>;
   /**
-   * Remembers that clients were told that blobs are here, where other nodes collect, too. Absent where there is one node,
-   * which knows.
+   * As {@link MetadataStore.blob}, and remembers that a client was told so, unless that is remembered since `since`
+   * (milliseconds since 1970): it may name the blob in a manifest without sending it again, and other nodes collect, too.
+   * Absent where there is one node, which knows.
    */
-  touchBlobs?(digests: readonly Digest[]): Awaitable<void>;
+  useBlob?(repository: string, digest: Digest, since: number): Awaitable<BlobRecord | undefined>;
 
   hasRepository(repository: string): Awaitable<boolean>;
   repositories(page: Page): Awaitable<string[]>;

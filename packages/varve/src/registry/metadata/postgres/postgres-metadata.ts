@@ -170,14 +170,26 @@ export class PostgresMetadata implements MetadataStore {
     });
   }
 
-  async touchBlobs(digests: readonly Digest[]): Promise<void> {
-    // In one order, so that two nodes that touch the same blobs do not wait for each other in a circle.
-    for (const digest of digests.toSorted()) {
-      await this.#database.rows('UPDATE registry_blobs SET used_at = $2 WHERE digest = $1', [
-        digest,
-        Date.now(),
-      ]);
-    }
+  async useBlob(repository: string, digest: Digest, since: number): Promise<BlobRecord | undefined> {
+    const find = `SELECT b.id, b.size, greatest(l.linked_at, b.used_at) AS at FROM registry_blobs b
+       JOIN registry_blob_links l ON l.blob_id = b.id
+       JOIN registry_repositories r ON r.id = l.repository_id
+       WHERE r.name = $1 AND b.digest = $2 AND b.damaged_at IS NULL`;
+    const [row] = await this.#rows(find, repository, digest);
+    if (row && Number(row['at']) >= since) return { digest, size: Number(row['size']) };
+    if (!row) return undefined;
+    // Read again in the transaction: a collection that judges by the older time is before or after, not beside.
+    return await this.#database.write(async (transaction) => {
+      const [current] = await transaction.rows(find, [repository, digest]);
+      if (!current) return undefined;
+      if (Number(current['at']) < since) {
+        await transaction.run('UPDATE registry_blobs SET used_at = $2 WHERE id = $1', [
+          Number(current['id']),
+          Date.now(),
+        ]);
+      }
+      return { digest, size: Number(current['size']) };
+    });
   }
 
   async manifestByTag(repository: string, tag: string): Promise<ManifestRecord | undefined> {
