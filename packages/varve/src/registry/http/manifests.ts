@@ -1,8 +1,9 @@
 import { subjectOf } from '../auth/index.ts';
 import { RegistryError } from '../errors.ts';
 import { maxManifestBytes, readManifest } from '../manifests/document.ts';
-import { tagIsImmutable } from '../metadata/index.ts';
+import { type ManifestRecord, tagIsImmutable } from '../metadata/index.ts';
 import { isTag, type ManifestReference, parseManifestReference } from '../names.ts';
+import { addToFallback, dropFromFallback, fallbackSubject, makeFallback } from '../referrers/index.ts';
 import { deletesAreDisabled } from './blobs.ts';
 import type { Exchange } from './exchange.ts';
 import { matchesEtag } from './ranges.ts';
@@ -12,13 +13,15 @@ import type { Handler, Services } from './services.ts';
 const maxTagsPerPush = 100;
 
 /** GET and HEAD by tag or digest. spec.md#pulling-manifests. */
-export const getManifest: Handler = async (exchange, { metadata, pulls, proxy, trust }) => {
+export const getManifest: Handler = async (exchange, services) => {
+  const { metadata, pulls, proxy, trust } = services;
   const { name, reference } = exchange.route;
   const target = parseManifestReference(reference);
   await proxy.ensureManifest(name, target);
   const record =
     'tag' in target
-      ? await metadata.manifestByTag(name, target.tag)
+      ? ((await metadata.manifestByTag(name, target.tag)) ??
+        (await listForOlderClients(services, name, target.tag)))
       : await metadata.manifestByDigest(name, target.digest);
   if (!record) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { name, reference } });
   await trust.requireForPull(name, record.digest);
@@ -40,6 +43,17 @@ export const getManifest: Handler = async (exchange, { metadata, pulls, proxy, t
   if (!content) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { name, reference } });
   exchange.send(200, headers, content);
 };
+
+/** The referrers of a manifest under the tag where clients from before the API for them look; made for the first that asks. */
+async function listForOlderClients(
+  { metadata, quota, readOnly }: Services,
+  repository: string,
+  tag: string,
+): Promise<ManifestRecord | undefined> {
+  const subject = fallbackSubject(tag);
+  if (subject === undefined || readOnly) return undefined;
+  return await makeFallback(metadata, repository, subject, { limits: quota.limitsOf(repository) });
+}
 
 /** PUT by tag or digest, with further tags as `tag` parameters. spec.md#pushing-manifests. */
 export const putManifest: Handler = async (exchange, { metadata, quota, immutableTags, notifier, trust }) => {
@@ -63,6 +77,7 @@ export const putManifest: Handler = async (exchange, { metadata, quota, immutabl
       ...who(exchange),
     }),
   });
+  await addToFallback(metadata, name, manifest, { limits: quota.limitsOf(name) });
   exchange.send(201, [
     'Location',
     `/v2/${name}/manifests/${manifest.digest}`,
@@ -86,7 +101,7 @@ export const deleteManifest: Handler = async (exchange, services) => {
  */
 export async function deleteReference(
   exchange: Exchange,
-  { metadata, deleteEnabled, immutableTags, notifier }: Services,
+  { metadata, quota, deleteEnabled, immutableTags, notifier }: Services,
   name: string,
   target: ManifestReference,
 ): Promise<void> {
@@ -100,6 +115,7 @@ export async function deleteReference(
     ...('tag' in target ? { tags: [target.tag] } : { tags: [], digest: target.digest }),
     ...who(exchange),
   });
+  const subject = 'tag' in target ? undefined : await metadata.subjectOf(name, target.digest);
   const deletion =
     'tag' in target
       ? await metadata.removeTag(name, target.tag, { deliveries })
@@ -112,6 +128,9 @@ export async function deleteReference(
     });
   }
   if (deletion !== 'deleted') throw new RegistryError('MANIFEST_UNKNOWN', { detail: { name, reference } });
+  if (subject !== undefined && !('tag' in target)) {
+    await dropFromFallback(metadata, name, subject, target.digest, { limits: quota.limitsOf(name) });
+  }
 }
 
 function who(exchange: Exchange): { readonly actor: string; readonly remote: string | undefined } {

@@ -99,6 +99,16 @@ export class Manifests {
       .map((row) => String(row['name']));
   }
 
+  subjectOf(repositoryId: number, digest: Digest): Digest | undefined {
+    const row = this.#state
+      .prepare(
+        `SELECT subject AS digest FROM registry_manifests
+         WHERE repository_id = ? AND digest = ? AND subject IS NOT NULL`,
+      )
+      .get(repositoryId, digest);
+    return row && digestOfRow(row);
+  }
+
   indexesOf(repositoryId: number, digest: Digest, limit: number): Digest[] {
     return this.#state
       .prepare(

@@ -96,6 +96,11 @@ export class SqliteMetadata implements MetadataStore {
     return this.#blobs.repositoriesOf(digest, limit);
   }
 
+  subjectOf(repository: string, digest: Digest): Digest | undefined {
+    const id = this.#repositories.id(repository);
+    return id === undefined ? undefined : this.#manifests.subjectOf(id, digest);
+  }
+
   indexesOf(repository: string, digest: Digest, limit: number): Digest[] {
     const id = this.#repositories.id(repository);
     return id === undefined ? [] : this.#manifests.indexesOf(id, digest, limit);

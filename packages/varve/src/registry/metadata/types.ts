@@ -130,6 +130,8 @@ export interface MetadataStore {
   linkBlob(repository: string, digest: Digest, rules?: WriteRules): Awaitable<boolean>;
   /** The repositories that have a blob, `limit` at most. */
   repositoriesOfBlob(digest: Digest, limit: number): Awaitable<string[]>;
+  /** The subject that a manifest names; undefined when it names none, or is not here. */
+  subjectOf(repository: string, digest: Digest): Awaitable<Digest | undefined>;
   /** Indexes of the repository that list a manifest, `limit` at most. */
   indexesOf(repository: string, digest: Digest, limit: number): Awaitable<Digest[]>;
   /** Manifests of the repository that name a blob, a hundred at most. */

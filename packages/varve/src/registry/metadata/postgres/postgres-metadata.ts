@@ -123,6 +123,16 @@ export class PostgresMetadata implements MetadataStore {
     return rows.map((row) => String(row['name']));
   }
 
+  async subjectOf(repository: string, digest: Digest): Promise<Digest | undefined> {
+    const [row] = await this.#rows(
+      `SELECT m.subject AS digest FROM registry_manifests m JOIN registry_repositories r ON r.id = m.repository_id
+       WHERE r.name = $1 AND m.digest = $2 AND m.subject IS NOT NULL`,
+      repository,
+      digest,
+    );
+    return row && digestOfRow(row);
+  }
+
   async indexesOf(repository: string, digest: Digest, limit: number): Promise<Digest[]> {
     const rows = await this.#rows(
       `SELECT m.digest FROM registry_manifest_children c

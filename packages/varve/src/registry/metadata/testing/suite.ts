@@ -123,6 +123,8 @@ export function testMetadata(open: () => Promise<MetadataStore>): void {
       found.map(({ digest }) => digest),
       [digestOf('s1'), digestOf('s2')].toSorted(),
     );
+    assert.equal(await metadata.subjectOf('a', digestOf('s1')), subject);
+    assert.equal(await metadata.subjectOf('a', digestOf('none')), undefined);
     const [signature] = await metadata.referrers('a', subject, { ...all, artifactType: 'x/sig' });
     assert.deepEqual(signature, {
       mediaType: mediaTypes.ociManifest,

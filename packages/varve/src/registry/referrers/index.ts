@@ -1,0 +1,1 @@
+export { addToFallback, dropFromFallback, fallbackSubject, makeFallback } from './fallback-tag.ts';
