@@ -124,7 +124,6 @@ export async function startRegistry(
         redirect: config.storage.redirect,
         deleteEnabled: config.storage.delete.enabled,
         readOnly: config.storage.maintenance.readonly.enabled,
-        readOnly: config.storage.maintenance.readonly.enabled,
         pages: config.ui.enabled ? openPages(config, root) : undefined,
         get auth() {
           return auth;

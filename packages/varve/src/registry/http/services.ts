@@ -31,8 +31,6 @@ export interface Services {
   /** The test for a repository's tags; undefined when none of them is immutable. */
   readonly immutableTags: (repository: string) => ((tag: string) => boolean) | undefined;
   readonly deleteEnabled: boolean;
-  /** Nothing may be written, not even for a reader's sake. */
-  readonly readOnly: boolean;
   readonly readOnly: boolean;
   /** Whether and for how long (seconds) readers are sent to the storage itself, where it can sign addresses. */
   readonly redirect: { readonly disable: boolean; readonly expires: number };
