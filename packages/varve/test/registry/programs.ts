@@ -32,6 +32,7 @@ export interface ServerProcess {
   readonly url: string;
   /** `host:port`, as references have it. */
   readonly host: string;
+  readonly pid: number;
   /** Ends it and waits until it is gone. */
   stop(signal?: NodeJS.Signals): Promise<void>;
 }
@@ -102,7 +103,7 @@ function server(t: TestContext, child: ChildProcess, url: string): ServerProcess
     await gone;
   };
   atEnd(t, () => stop('SIGKILL'));
-  return { url, host: new URL(url).host, stop };
+  return { url, host: new URL(url).host, pid: child.pid ?? 0, stop };
 }
 
 async function freePort(): Promise<number> {
