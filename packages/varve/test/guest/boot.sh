@@ -8,10 +8,14 @@ root=$1
 shim=$2
 checkout=$3
 shift 3
-for folder in /usr /etc "$checkout"; do
-  mkdir -p "$root$folder"
-  mount --bind "$folder" "$root$folder"
-  mount -o remount,bind,ro "$root$folder"
-done
+share() {
+  mkdir -p "$root$2"
+  mount --bind "$1" "$root$2"
+  mount -o remount,bind,ro "$root$2"
+}
+share /usr /usr
+share /etc /etc
+# Under a name of its own: the guest mounts over /tmp and the like, where a checkout may be.
+share "$checkout" /checkout
 exec env LD_PRELOAD="$shim" linux.uml root=/dev/root rootfstype=hostfs rootflags="$root" rw init=/init \
   con=null con0=null,fd:1 ssl=null ssl0=null,fd:3 "$@" </dev/null

@@ -13,6 +13,8 @@ IFS=,
 for module in $guest_modules; do busybox insmod "$module" || echo "cannot load $module"; done
 unset IFS
 stty -F /dev/ttyS0 raw -echo
+mkdir -p "$guest_checkout"
+mount --bind /checkout "$guest_checkout"
 cd "$guest_checkout" || echo 'no checkout'
 NODE_COMPILE_CACHE=/tmp/compiled "$guest_node" --test-timeout=240000 --test-force-exit \
   ${guest_only:+"--test-name-pattern=$guest_only"} \
