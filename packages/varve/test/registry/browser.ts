@@ -58,10 +58,10 @@ export async function tabTo(page: Page, text: string): Promise<void> {
   const seen: string[] = [];
   for (let pressed = 0; pressed < 80; pressed++) {
     await page.keyboard.press('Tab');
-    const [name, outline] = (await page.evaluate(`(() => {
+    const [name, outline] = await page.evaluate<[string, string]>(`(() => {
       const at = document.activeElement;
       return [at.textContent.trim() || at.name || at.id, getComputedStyle(at).outlineStyle];
-    })()`)) as [string, string];
+    })()`);
     seen.push(name.slice(0, 40));
     if (name !== text) continue;
     if (outline === 'none') throw new Error(`the focus on ${text} cannot be seen`);
@@ -78,6 +78,8 @@ export async function follow(page: Page, text: string): Promise<void> {
 
 /** What axe finds against WCAG 2.2 A and AA, and its best practices. */
 export async function accessibilityProblems(page: Page): Promise<string[]> {
-  return (await page.evaluate(`axe.run().then(({ violations }) => violations.flatMap(({ id, nodes }) =>
-    nodes.map(({ target, failureSummary }) => id + ' ' + target.join(' ') + ': ' + failureSummary)))`)) as string[];
+  return await page.evaluate<
+    string[]
+  >(`axe.run().then(({ violations }) => violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ target, failureSummary }) => id + ' ' + target.join(' ') + ': ' + failureSummary)))`);
 }
