@@ -19,7 +19,11 @@ const namedFiles = 5000;
  * Digest of one file: type, mode, link, device, extended attributes and content, not its times nor its owner (an
  * instruction that copies gives the owner itself). BuildKit's contenthash does the same.
  */
-async function fileDigest(entry: TreeEntry, hashes: FileHashes, owners: boolean): Promise<string> {
+async function fileDigest(
+  entry: TreeEntry,
+  hashes: Pick<FileHashes, 'hash'>,
+  owners: boolean,
+): Promise<string> {
   const { stat } = entry;
   const header = [
     stat.mode.toString(8),
@@ -44,7 +48,7 @@ export async function digestTrees(
   tops: readonly RawPath[],
   options: {
     readonly filter: PathFilter;
-    readonly hashes: FileHashes;
+    readonly hashes: Pick<FileHashes, 'hash'>;
     readonly owners: boolean;
     readonly signal?: AbortSignal | undefined;
   },

@@ -92,7 +92,7 @@ async function select(
   const { chain } = tree;
   const resolve = async (): Promise<readonly PlacedSource[]> => {
     const folder = raw(await workspace.committed(chain));
-    const root = { folder, filter: PathFilter.everything, context: false };
+    const root = { folder, filter: PathFilter.everything, context: false, layers: true } as const;
     return resolveSources(root, transfer.sources).map((source) => ({ ...source, root, archive: false }));
   };
   const selector = { sources: transfer.sources, files: transfer.files };

@@ -10,6 +10,8 @@ export interface SourceRoot {
   readonly filter: PathFilter;
   /** True for the build context, for the wording of errors. */
   readonly context: boolean;
+  /** True for a mounted tree of layers. */
+  readonly layers?: true;
 }
 
 /** One file or folder that a source of the instruction stands for. */

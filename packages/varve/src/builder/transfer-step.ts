@@ -11,7 +11,7 @@ import {
 import { type Digest, digestOf, encodeJson } from '../oci/index.ts';
 import { digestTrees, type TreeDigest } from './content-digest.ts';
 import { makeFolders, TreeCopier } from './copy-tree.ts';
-import type { FileHashes } from './file-hashes.ts';
+import { type FileHashes, hashesAnew } from './file-hashes.ts';
 import { parseMode } from './file-mode.ts';
 import { type Owner, resolveOwner } from './ownership.ts';
 import { basename, bytes, join, lstat, parent, type RawPath, raw, resolveInside } from './raw-path.ts';
@@ -103,7 +103,7 @@ export async function digestSources(
   for (const source of sources) {
     const tree = await digestTrees(source.root.folder, [source.path], {
       filter: source.root.filter,
-      hashes,
+      hashes: source.root.layers ? hashesAnew : hashes,
       owners: false,
       signal,
     });

@@ -11,7 +11,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { archive, file } from '../../src/layer/testing/archive.ts';
 import { eventually, TestEngine } from '../engine/harness.ts';
+import { makeImage, ociArchive } from '../support/made-image.ts';
 
 let engine: TestEngine;
 let folder = '';
@@ -95,6 +97,18 @@ test('takes its context in every form the client sends', async () => {
   assert.equal(await engine.ok('run', '--rm', 'sent', 'cat', '/file'), 'content');
   const alone = await engine.dockerInput('FROM busybox\nENV alone=1\n', 'build', '-');
   assert.match(alone.stdout, /Successfully built/);
+});
+
+test('copies from an image what is in it, however alike another image’s files look', async () => {
+  for (const word of ['one', 'two', 'six']) {
+    const image = makeImage([archive(file('word', word))]);
+    const loaded = await engine.dockerInput(ociArchive(image, `alike:${word}`), 'load');
+    assert.equal(loaded.code, 0, loaded.stderr);
+    const dockerfile = `FROM alike:${word} AS from\nFROM busybox\nCOPY --from=from /word /\n`;
+    const built = await engine.dockerInput(dockerfile, 'build', '-t', `copied:${word}`, '-');
+    assert.equal(built.code, 0, built.stderr);
+    assert.equal(await engine.ok('run', '--rm', `copied:${word}`, 'cat', '/word'), word);
+  }
 });
 
 test('gives the id quietly, and the reason of a miss to who asks', async () => {
