@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import bcrypt from 'bcryptjs';
-import { mediaTypes } from '../oci/index.ts';
+import { digestOf, mediaTypes } from '../oci/index.ts';
 import {
   type Answer,
   encode,
@@ -135,6 +135,24 @@ test('shows broken and hostile manifests as what they are', async (t) => {
     assert.doesNotMatch(answer.body.toString(), /<b>/);
   }
   assert.equal((await page(registry, '/ui/r/app')).status, 200);
+});
+
+test('says of a manifest only that it is not here when it looked for it', async (t) => {
+  const registry = await startTestRegistry(t);
+  const image = await registry.pushImage('app', 'v1', 'one');
+  const child = { mediaType: mediaTypes.ociManifest, digest: image.digest, size: image.bytes.length };
+  const absent = Array.from({ length: 300 }, (_, index) => ({ ...child, digest: digestOf(`${index}`) }));
+  await registry.putManifest(
+    'app',
+    'few',
+    encode(indexManifest([child, ...absent.slice(0, 3)])),
+    mediaTypes.ociIndex,
+  );
+  await registry.putManifest('app', 'many', encode(indexManifest([...absent, child])), mediaTypes.ociIndex);
+  const missing = async (tag: string): Promise<number> =>
+    (await page(registry, `/ui/r/app/tags/${tag}`)).body.toString().split('not here').length - 1;
+  assert.equal(await missing('few'), 3);
+  assert.ok((await missing('many')) < 200);
 });
 
 test('shows nobody what they may not see, and says the same of what is not there', async (t) => {

@@ -121,6 +121,11 @@ test('a person browses, searches, logs in and deletes with a keyboard and a real
     assert.deepEqual(await context.cookies(), []);
   });
 
+  await t.test('what is wrong with a page is found', async () => {
+    await page.evaluate(`document.querySelector('label').remove(); document.documentElement.lang = ''`);
+    assert.ok((await accessibilityProblems(page)).length > 0);
+  });
+
   // A refused password is an answer that the console reports; nothing else may be there.
   const others = complaints.filter((text) => !text.includes('status of 403'));
   assert.deepEqual(others, []);

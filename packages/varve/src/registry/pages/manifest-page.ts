@@ -83,7 +83,7 @@ async function summary(
   return facts([
     ['Digest', html`<a class="mono" href="${manifestLink(repository, digest)}">${digest}</a>`],
     ['Media type', manifest.mediaType],
-    ['Artifact type', document?.artifactType],
+    ['Artifact type', cut(document?.artifactType ?? '', 255)],
     ['Pushed (UTC)', tag && time(tag.updatedAt)],
     ['Last pulled (UTC)', tag && time(tag.pulledAt)],
     ['Manifest', size(manifest.size)],
@@ -126,27 +126,24 @@ async function contents(
 async function platforms(repository: string, index: Index, manifests: Manifests): Promise<Html> {
   const shown = index.manifests.slice(0, 1000);
   const rows: Html[] = [];
-  for (const child of shown)
-    rows.push(await platformRow(repository, child, await manifests.read(child.digest)));
+  for (const child of shown) rows.push(await platformRow(repository, child, manifests));
   const left = index.manifests.length - shown.length;
   return html`<h2>Platforms</h2>
 ${rows.length > 0 ? table('Manifests of this index', ['Platform', 'Digest', 'Type', numbers('Size')], rows) : note('The index is empty.')}
 ${left > 0 && html`<p>And ${left} more.</p>`}`;
 }
 
-async function platformRow(
-  repository: string,
-  child: Descriptor,
-  found: ReadManifest | undefined,
-): Promise<Html> {
+async function platformRow(repository: string, child: Descriptor, manifests: Manifests): Promise<Html> {
   const { platform, digest, mediaType, annotations } = child;
+  const found = await manifests.read(digest);
   const attestation = annotations?.['vnd.docker.reference.type'];
   const name = attestation ?? (platform ? formatPlatform(platform) : 'any');
-  const cell = found
-    ? html`<a href="${manifestLink(repository, digest)}">${cut(name, 100)}</a>`
-    : html`${cut(name, 100)} <span class="badge">not here</span>`;
+  const cell =
+    found || manifests.exhausted
+      ? html`<a href="${manifestLink(repository, digest)}">${cut(name, 100)}</a>`
+      : html`${cut(name, 100)} <span class="badge">not here</span>`;
   return html`<tr><th scope="row">${cell}</th><td class="digest">${digest.slice(0, 19)}</td>
-<td class="wide">${child.artifactType ?? mediaType}</td><td class="number">${size(found?.totalBytes)}</td></tr>\n`;
+<td class="wide">${cut(child.artifactType ?? mediaType, 255)}</td><td class="number">${size(found?.totalBytes)}</td></tr>\n`;
 }
 
 async function referrers(

@@ -48,15 +48,20 @@ export class Manifests {
     this.#left = limit;
   }
 
+  /** Whether the bound is reached: what is not found from here on may be there all the same. */
+  get exhausted(): boolean {
+    return this.#left <= 0 || this.#leftBytes <= 0;
+  }
+
   /** undefined when it is not here, or the bound is reached. */
   async read(digest: Digest): Promise<ReadManifest | undefined> {
     const known = this.#seen.get(digest);
-    if (known || this.#left <= 0) return known;
+    if (known || this.exhausted) return known;
     this.#left--;
     const { metadata } = this.#sources;
     const record = await metadata.manifestByDigest(this.#repository, digest);
-    if (record && record.size > this.#leftBytes) return undefined;
     this.#leftBytes -= record?.size ?? 0;
+    if (this.#leftBytes <= 0) return undefined;
     const bytes = record && (await metadata.manifestContent(this.#repository, digest));
     const found = record && bytes && describe(record, bytes);
     this.#seen.set(digest, found);
@@ -91,7 +96,7 @@ export class Manifests {
     if (manifest.parsed?.kind !== 'index') return total;
     for (const { digest } of manifest.parsed.document.manifests) {
       const child = await this.read(digest);
-      if (!child && this.#left <= 0) return undefined;
+      if (!child && this.exhausted) return undefined;
       total += child?.totalBytes ?? 0;
     }
     return total;

@@ -1,7 +1,7 @@
 import type { Digest } from '../../oci/index.ts';
 import { RegistryError } from '../errors.ts';
 import type { TagRecord } from '../metadata/index.ts';
-import { type Html, html } from './html.ts';
+import { cut, type Html, html } from './html.ts';
 import { type PageContent, trailTo } from './layout.ts';
 import { manifestLink, repositoryLink, tagLink, withQuery } from './links.ts';
 import { Manifests } from './manifests.ts';
@@ -84,7 +84,7 @@ async function tagRow(
   const broken = manifest && !manifest.parsed;
   return html`<tr><th scope="row"><a href="${tagLink(repository, name)}">${name}</a>${immutable && html` <span class="badge">immutable</span>`}</th>
 <td class="digest">${digestLink(repository, digest)}</td>
-<td>${platforms.length > 0 ? platforms.slice(0, 12).join(', ') : html`<span class="dim">${broken ? manifest.mediaType : '–'}</span>`}${platforms.length > 12 && ', …'}</td>
+<td>${platforms.length > 0 ? cut(platforms.slice(0, 12).join(', '), 300) : html`<span class="dim">${broken ? manifest.mediaType : '–'}</span>`}${platforms.length > 12 && ', …'}</td>
 <td class="number">${size(total)}</td><td>${time(updatedAt)}</td><td>${time(pulledAt)}</td></tr>\n`;
 }
 
