@@ -49,7 +49,7 @@ export async function openPage(context: BrowserContext, url: string): Promise<Wa
       complaints.push(`a request to ${request.url()}`);
     }
   });
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(30_000);
   return { page, complaints };
 }
 
@@ -76,10 +76,11 @@ export async function follow(page: Page, text: string): Promise<void> {
   await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]);
 }
 
-/** What axe finds against WCAG 2.2 A and AA, and its best practices. */
-export async function accessibilityProblems(page: Page): Promise<string[]> {
-  return await page.evaluate<
-    string[]
-  >(`axe.run().then(({ violations }) => violations.flatMap(({ id, nodes }) =>
-    nodes.map(({ target, failureSummary }) => id + ' ' + target.join(' ') + ': ' + failureSummary)))`);
+/** What axe finds against WCAG 2.2 A and AA, and its best practices; or against some of its rules only. */
+export async function accessibilityProblems(page: Page, rules?: readonly string[]): Promise<string[]> {
+  const options = JSON.stringify(rules ? { runOnly: rules } : {});
+  return await page.evaluate<string[]>(
+    `axe.run(${options}).then(({ violations }) => violations.flatMap(({ id, nodes }) =>
+      nodes.map(({ target, failureSummary }) => id + ' ' + target.join(' ') + ': ' + failureSummary)))`,
+  );
 }

@@ -32,10 +32,11 @@ test('a person browses, searches, logs in and deletes with a keyboard and a real
   const checked = new Set<string>();
   const check = async (): Promise<void> => {
     const title = await heading();
-    for (const colorScheme of ['light', 'dark'] as const) {
-      await page.emulateMedia({ colorScheme });
-      assert.deepEqual(await accessibilityProblems(page), [], `${colorScheme}: ${title}`);
-    }
+    assert.deepEqual(await accessibilityProblems(page), [], title);
+    // The dark scheme has other colours, and nothing else that is another.
+    await page.emulateMedia({ colorScheme: 'dark' });
+    assert.deepEqual(await accessibilityProblems(page, ['color-contrast']), [], `${title}, dark`);
+    await page.emulateMedia({ colorScheme: 'light' });
     await page.setViewportSize({ width: 320, height: 640 });
     const width = await page.evaluate('document.documentElement.scrollWidth');
     assert.ok(Number(width) <= 320, `${title} is ${String(width)} wide on a screen of 320`);
