@@ -1,74 +1,27 @@
 /**
  * Varve's registry against Debian's docker-registry, in one run: the same requests over loopback, each case measured
- * on both in turn, medians of the rounds compared. `node bench/registry.ts [rounds]`.
+ * on both in turn, medians of the rounds compared; then what only ours has to show: sizes at which others slow down.
+ * `node bench/registry.ts [rounds] [--quick] [--blobs 1000000]`; `--quick` only shows that it runs.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { startRegistry } from '../packages/varve/src/registry/index.ts';
 import { median } from './harness.ts';
-import { type Reply, Wire } from './wire.ts';
+import { expect, freePort, pushBlob, start, type Target } from './registry-target.ts';
+import { measureScale } from './registry-scale.ts';
+import { Wire } from './wire.ts';
 
 const connections = 8;
 const blobBytes = 1024 * 1024;
 const mediaType = 'application/vnd.oci.image.manifest.v1+json';
 
-interface Target {
-  readonly name: string;
-  readonly port: number;
-  readonly child: ChildProcess;
-}
-
 interface Case {
   readonly name: string;
   readonly requests: number;
   readonly run: (wire: Wire, index: number) => Promise<void>;
-}
-
-function sha256(bytes: Uint8Array): string {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-}
-
-function expect(reply: Reply, status: number): Reply {
-  if (reply.status !== status) throw new Error(`answered ${reply.status}, not ${status}`);
-  return reply;
-}
-
-async function pushBlob(wire: Wire, repository: string, bytes: Uint8Array): Promise<string> {
-  const digest = sha256(bytes);
-  const { location } = expect(await wire.send('POST', `/v2/${repository}/blobs/uploads/`), 202);
-  const url = new URL(location, 'http://registry');
-  url.searchParams.set('digest', digest);
-  const type = 'Content-Type: application/octet-stream\r\n';
-  expect(await wire.send('PUT', `${url.pathname}${url.search}`, type, bytes), 201);
-  return digest;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const address = server.address();
-  await new Promise((done) => server.close(done));
-  return typeof address === 'object' && address ? address.port : 0;
-}
-
-async function start(name: string, port: number, argv: readonly string[]): Promise<Target> {
-  const [program = '', ...rest] = argv;
-  const child = spawn(program, rest, { stdio: 'ignore' });
-  for (const deadline = Date.now() + 15_000; ; ) {
-    try {
-      const wire = await Wire.connect(port);
-      expect(await wire.send('GET', '/v2/'), 200);
-      wire.close();
-      return { name, port, child };
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await new Promise((done) => setTimeout(done, 50));
-    }
-  }
 }
 
 async function startTargets(folder: string): Promise<Target[]> {
@@ -99,7 +52,7 @@ async function startTargets(folder: string): Promise<Target[]> {
 }
 
 /** Fills a registry with one image under 1000 tags and returns the cases over it. */
-async function prepare(target: Target): Promise<Case[]> {
+async function prepare(target: Target, quick: boolean): Promise<Case[]> {
   const wire = await Wire.connect(target.port);
   const config = Buffer.from(
     '{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}',
@@ -133,7 +86,7 @@ async function prepare(target: Target): Promise<Case[]> {
   const read = (method: string, path: (index: number) => string) => async (on: Wire, index: number) => {
     expect(await on.send(method, path(index), accept), 200);
   };
-  return [
+  const cases = [
     { name: 'GET /v2/', requests: 8000, run: read('GET', () => '/v2/') },
     {
       name: 'HEAD manifest by tag',
@@ -155,14 +108,19 @@ async function prepare(target: Target): Promise<Case[]> {
     {
       name: 'push blob 1 MiB',
       requests: 160,
-      run: async (on, index) => {
+      run: async (on: Wire, index: number) => {
         const bytes = Buffer.alloc(blobBytes, index);
         randomBytes(32).copy(bytes);
         await pushBlob(on, `bench/r${index % 8}`, bytes);
       },
     },
-    { name: 'PUT manifest by tag', requests: 800, run: (on, index) => putManifest(on, `t${index % 1000}`) },
+    {
+      name: 'PUT manifest by tag',
+      requests: 800,
+      run: (on: Wire, index: number) => putManifest(on, `t${index % 1000}`),
+    },
   ];
+  return quick ? cases.map((item) => ({ ...item, requests: Math.ceil(item.requests / 20) })) : cases;
 }
 
 /** Requests a second, over several connections. */
@@ -180,12 +138,12 @@ async function rate(target: Target, test: Case): Promise<number> {
   return test.requests / seconds;
 }
 
-async function main(rounds: number): Promise<void> {
+async function main(rounds: number, quick: boolean): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'varve-bench-registry-'));
   const targets = await startTargets(folder);
   try {
     const cases = new Map<Target, Case[]>();
-    for (const target of targets) cases.set(target, await prepare(target));
+    for (const target of targets) cases.set(target, await prepare(target, quick));
     console.log(`${connections} connections, ${rounds} rounds, requests a second (median)`);
     for (const index of (cases.get(targets[0] as Target) ?? []).keys()) {
       const rates = new Map<Target, number[]>(targets.map((target) => [target, []]));
@@ -206,13 +164,18 @@ async function main(rounds: number): Promise<void> {
   }
 }
 
-const [command, port, root] = process.argv.slice(2);
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: 'boolean', default: false }, blobs: { type: 'string', default: '' } },
+});
+const [command, port, root] = positionals;
 if (command === 'serve' && port !== undefined && root !== undefined) {
   await startRegistry({
     http: { addr: `127.0.0.1:${port}` },
     log: { accesslog: { disabled: true } },
-    storage: { filesystem: { rootdirectory: root } },
+    storage: { filesystem: { rootdirectory: root }, delete: { enabled: true } },
   });
 } else {
-  await main(Number(command ?? 3));
+  await main(Number(command ?? (values.quick ? 1 : 3)), values.quick);
+  await measureScale({ quick: values.quick, blobs: Number(values.blobs) || undefined });
 }

@@ -1,0 +1,54 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { createServer } from 'node:net';
+import { type Reply, Wire } from './wire.ts';
+
+/** A registry's process to be measured. */
+export interface Target {
+  readonly name: string;
+  readonly port: number;
+  readonly child: ChildProcess;
+}
+
+export function sha256(bytes: Uint8Array): string {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+}
+
+export function expect(reply: Reply, status: number): Reply {
+  if (reply.status !== status) throw new Error(`answered ${reply.status}, not ${status}`);
+  return reply;
+}
+
+export async function pushBlob(wire: Wire, repository: string, bytes: Uint8Array): Promise<string> {
+  const digest = sha256(bytes);
+  const { location } = expect(await wire.send('POST', `/v2/${repository}/blobs/uploads/`), 202);
+  const url = new URL(location, 'http://registry');
+  url.searchParams.set('digest', digest);
+  const type = 'Content-Type: application/octet-stream\r\n';
+  expect(await wire.send('PUT', `${url.pathname}${url.search}`, type, bytes), 201);
+  return digest;
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const address = server.address();
+  await new Promise((done) => server.close(done));
+  return typeof address === 'object' && address ? address.port : 0;
+}
+
+export async function start(name: string, port: number, argv: readonly string[]): Promise<Target> {
+  const [program = '', ...rest] = argv;
+  const child = spawn(program, rest, { stdio: 'ignore' });
+  for (const deadline = Date.now() + 15_000; ; ) {
+    try {
+      const wire = await Wire.connect(port);
+      expect(await wire.send('GET', '/v2/'), 200);
+      wire.close();
+      return { name, port, child };
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  }
+}
