@@ -103,7 +103,7 @@ describe('two nodes on one object store and one PostgreSQL', { skip: swiftMissin
     );
     assert.ok(
       counts.every((count) => count > 0),
-      `${counts.join(', ')}`,
+      counts.join(', '),
     );
   });
 
