@@ -8,7 +8,7 @@ import { SoakClient } from './cluster/soak.ts';
 import { swiftMissing } from '../registry-storage/judges/swift.ts';
 
 // Raised where there is time: the collector and the clients meet more often.
-const soakSeconds = Number(process.env['VARVE_TEST_SECONDS'] ?? 10);
+const soakSeconds = Number(process.env['VARVE_TEST_SECONDS'] ?? 5);
 
 describe('two nodes on one object store and one PostgreSQL', { skip: swiftMissing }, () => {
   let parts: SharedParts;
@@ -71,7 +71,7 @@ describe('two nodes on one object store and one PostgreSQL', { skip: swiftMissin
   test('a tag that both push and delete never leads to something that is not whole', async (t) => {
     const nodes = await Promise.all([parts.node(t, 'tag'), parts.node(t, 'tag')]);
     const clients = nodes.map(({ url }) => new TestClient(url));
-    const deadline = Date.now() + 3000;
+    const deadline = Date.now() + 2000;
     const race = async (client: TestClient, name: string): Promise<number> => {
       let rounds = 0;
       for (; Date.now() < deadline; rounds++) {
