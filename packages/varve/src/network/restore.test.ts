@@ -29,8 +29,9 @@ test('takes the networks of running containers back after a kill, and clears the
   assert.equal(String(first[0]), 'ready\n');
   const path = join(host.folder, 'netns/a');
   await host.serve(path, 'survivor');
+  const gone = once(daemon, 'exit');
   daemon.kill('SIGKILL');
-  await once(daemon, 'exit');
+  await gone;
   assert.equal(await host.fetchInside(host.outside, 'http://198.51.100.1:18087/'), 'survivor');
 
   const state = new State(file);

@@ -15,11 +15,11 @@ async function start(t: TestContext) {
     return digestOf(bytes);
   };
   const tag = image.digest.replace(':', '-');
-  const listed = async (path: string): Promise<(string | undefined)[]> => {
+  const listed = async (path: string): Promise<string[]> => {
     const answer = await client.call('GET', path);
     if (answer.status === 404) return [];
     const { manifests } = JSON.parse(answer.body.toString()) as { manifests: { artifactType?: string }[] };
-    return manifests.map(({ artifactType }) => artifactType).toSorted();
+    return manifests.map(({ artifactType }) => artifactType ?? 'none').toSorted();
   };
   return {
     client,

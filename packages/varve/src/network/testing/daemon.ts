@@ -1,8 +1,7 @@
-import { once } from 'node:events';
 import { State } from '../../state/index.ts';
 import { NetworkManager } from '../index.ts';
 
-// A daemon for tests that kill it: attaches the containers `a` and `b` to a user network, says so, and waits.
+// A daemon for tests that kill it: attaches the containers `a` and `b` to a user network, says so, and waits to be killed.
 const [, , statePath = '', runRoot = '', port = ''] = process.argv;
 const networks = new NetworkManager({ state: new State(statePath), runRoot });
 await networks.create({ name: 'app' });
@@ -19,5 +18,4 @@ for (const id of ['a', 'b']) {
   });
 }
 process.stdout.write('ready\n');
-process.stdin.resume();
-await once(process.stdin, 'end');
+setInterval(() => undefined, 2 ** 30);
