@@ -14,7 +14,7 @@ import { readTls } from './http/tls.ts';
 import { Maintenance } from './maintenance/index.ts';
 import { type MetadataStore, SqliteMetadata } from './metadata/index.ts';
 import { Notifier } from './notifications/index.ts';
-import { openMetrics, startDebugServer } from './operations/index.ts';
+import { openMetrics, openTracing, startDebugServer } from './operations/index.ts';
 import { Pages, SessionCookies, sessionKey } from './pages/index.ts';
 import { PullThrough, type UpstreamSettings } from './proxy/index.ts';
 import { Quota } from './quota/index.ts';
@@ -88,6 +88,9 @@ export async function startRegistry(
   const uploads = new Uploads(storage, metadata, quota, { cluster: postgres !== undefined });
   const { debug } = config.http;
   const metrics = debug?.prometheus.enabled ? await openMetrics(metadata) : undefined;
+  const { otlp } = config.tracing;
+  const tracing = otlp && (await openTracing({ ...config.tracing, otlp }));
+  if (tracing) resources.use(tracing);
   const notifier = new Notifier(config.notifications.endpoints, metadata, logger, (outcome) =>
     metrics?.notified(outcome),
   );
@@ -142,6 +145,7 @@ export async function startRegistry(
       proxies: new TrustedProxies(config.http.trustedproxies),
       rateLimit: new RateLimit(config.http.ratelimit),
       metrics,
+      tracing,
     },
     {
       maxRequests: config.http.maxrequests,

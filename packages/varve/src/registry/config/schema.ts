@@ -9,6 +9,7 @@ import { proxyBlock } from './proxy-block.ts';
 import { quotasBlock } from './quotas-block.ts';
 import { storageBlock } from './storage-block.ts';
 import { tagsBlock } from './tags-block.ts';
+import { tracingBlock } from './tracing-block.ts';
 import { uiBlock } from './ui-block.ts';
 
 /** The configuration of a registry: docker/distribution's keys where they mean the same, and the bounds of this server. */
@@ -23,6 +24,7 @@ export const configSchema = z.strictObject({
   quotas: quotasBlock,
   notifications: notificationsBlock,
   tags: tagsBlock,
+  tracing: tracingBlock,
   trust: trustBlock,
   ui: uiBlock,
 });

@@ -16,7 +16,7 @@ import { checkRepositoryName } from '../names.ts';
 import { accessRequestOf } from './access-request.ts';
 import type { TrustedProxies } from './client-address.ts';
 import { Exchange, type HeaderList } from './exchange.ts';
-import type { Metrics } from '../operations/index.ts';
+import type { Metrics, Tracing } from '../operations/index.ts';
 import type { RateLimit } from './rate-limit.ts';
 import { showFailure } from './pages.ts';
 import { findRoute, type Route } from './router.ts';
@@ -42,6 +42,8 @@ export interface DispatchParts {
   readonly rateLimit: RateLimit;
   /** Counts requests, where somebody looks. */
   readonly metrics: Metrics | undefined;
+  /** Traces requests, where somebody collects them. */
+  readonly tracing: Tracing | undefined;
 }
 
 const baseResource: Resource = { type: 'registry', name: 'base' };
@@ -65,6 +67,7 @@ export async function dispatch(
   const isPage = found?.kind === 'page' && pages !== undefined && path !== '/';
   const route = found?.kind === 'page' && !pages ? undefined : found;
   const search = mark < 0 ? '' : url.slice(mark + 1);
+  const span = parts.tracing?.start(request.method ?? '', route?.kind ?? 'none', request.headers);
   const asking = accessRequestOf(request, parts.proxies);
   const open = (identity: Identity): Exchange =>
     new Exchange(request, response, {
@@ -100,6 +103,11 @@ export async function dispatch(
     }
   }
   const milliseconds = performance.now() - startedAt;
+  span?.end(statusOf(response), {
+    'registry.repository': route?.name ?? '',
+    'client.address': asking.remote ?? '',
+    ...(failure ? { 'error.type': failure.code } : {}),
+  });
   parts.metrics?.observe({
     method: request.method ?? '',
     route: route?.kind ?? 'none',

@@ -27,6 +27,58 @@ test('metrics, health and readiness have an address of their own', async (t) => 
   assert.equal((await client.call('GET', '/metrics')).status, 404);
 });
 
+test('requests are traced by OTLP, as parts of the caller’s traces', async (t) => {
+  interface Spans {
+    readonly resourceSpans: readonly {
+      readonly scopeSpans: readonly {
+        readonly spans: readonly {
+          readonly traceId: string;
+          readonly parentSpanId?: string;
+          readonly name: string;
+          readonly attributes: readonly {
+            readonly key: string;
+            readonly value: { readonly stringValue?: string; readonly intValue?: number };
+          }[];
+        }[];
+      }[];
+    }[];
+  }
+  const bodies: Spans[] = [];
+  const collector = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      bodies.push(JSON.parse(Buffer.concat(chunks).toString()) as Spans);
+      response.writeHead(200, { 'Content-Type': 'application/json' }).end('{}');
+    });
+  }).listen(0, '127.0.0.1');
+  await once(collector, 'listening');
+  atEnd(t, () => void collector.close());
+  const endpoint = `http://127.0.0.1:${(collector.address() as AddressInfo).port}/v1/traces`;
+  const client = await startTestRegistry(t, { tracing: { otlp: { endpoint } } });
+  const trace = '0af7651916cd43dd8448eb211c80319c';
+  const parent = 'b7ad6b7169203331';
+  await client.call('GET', '/v2/team/app/manifests/v1', {
+    headers: { traceparent: `00-${trace}-${parent}-01` },
+  });
+  // What waits is sent when the server stops.
+  await client.registry.close();
+  const spans = bodies.flatMap(({ resourceSpans }) =>
+    resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap((scope) => scope.spans)),
+  );
+  const [span] = spans;
+  assert.deepEqual(
+    [spans.length, span?.name, span?.traceId, span?.parentSpanId],
+    [1, 'GET manifest', trace, parent],
+  );
+  const attributes = new Map(
+    span?.attributes.map(({ key, value }) => [key, value.stringValue ?? value.intValue]),
+  );
+  assert.equal(attributes.get('http.response.status_code'), 404);
+  assert.equal(attributes.get('registry.repository'), 'team/app');
+  assert.equal(attributes.get('error.type'), 'MANIFEST_UNKNOWN');
+});
+
 interface Received {
   readonly type: string | undefined;
   readonly authorization: string | undefined;
