@@ -48,7 +48,16 @@ if (!(options['if-changed'] === true && isCurrent())) {
     platform: 'node',
     format: 'esm',
     target: 'node24',
-    external: ['koffi', '@aws-sdk/*', '@azure/*', '@google-cloud/*', 'ali-oss'],
+    external: [
+      'koffi',
+      '@aws-sdk/*',
+      '@azure/*',
+      '@google-cloud/*',
+      '@opentelemetry/*',
+      'ali-oss',
+      'pg',
+      'prom-client',
+    ],
     define: { 'process.env.VARVE_VERSION': JSON.stringify(version) },
     banner: {
       js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
