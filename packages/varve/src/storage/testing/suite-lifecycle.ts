@@ -151,7 +151,9 @@ export function testLifecycle(under: DriverUnderTest): void {
     await assert.rejects(rig.driver.usage('nobody'), { kind: 'not-found' });
   });
 
-  test('a size limit it cannot keep is refused', { skip: under.keepsSizes === true && 'it keeps every one' }, async () => {
+  test('a size limit it cannot keep is refused', {
+    skip: under.keepsSizes === true && 'it keeps every one',
+  }, async () => {
     await using rig = new Rig(under);
     await assert.rejects(
       rig.driver.prepare('box', undefined, { size: 1 << 20 }),
