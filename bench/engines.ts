@@ -356,7 +356,7 @@ The same stock docker client drives Varve's engine and dockerd. Runs of the engi
 
 ${lines.join('\n')}
 
-Resident memory at the start and half a minute after all this, with child processes: ${Object.entries(idle)
+Resident memory, with child processes, of engines that have been idle for half a minute, fresh and after all this: ${Object.entries(idle)
     .map(([engine, bytes]) => `${engine} ${(bytes / 2 ** 20).toFixed(0)} MiB`)
     .join(', ')} (goal: Varve ≤ 90 MiB).
 `;
@@ -368,7 +368,7 @@ try {
   if (['run', 'pull', 'push', 'build', 'commit'].some(wanted)) {
     peers = await startPeers(folder);
     const { varve, docker } = peers.pids;
-    const fresh = { 'varve at start': memory(varve), 'docker + containerd at start': memory(docker) };
+    const fresh = await idleMemory({ 'varve fresh': varve, 'docker + containerd fresh': docker });
     await prepareImages(peers);
     if (wanted('run')) await run(peers);
     if (wanted('pull')) await pull(peers);
