@@ -356,7 +356,9 @@ The same stock docker client drives Varve's engine and dockerd. Runs of the engi
 
 ${lines.join('\n')}
 
-Resident memory, with child processes, of engines that have been idle for half a minute, fresh and after all this: ${Object.entries(idle)
+Resident memory, with child processes, of engines that have been idle for half a minute, fresh and after all this: ${Object.entries(
+    idle,
+  )
     .map(([engine, bytes]) => `${engine} ${(bytes / 2 ** 20).toFixed(0)} MiB`)
     .join(', ')} (goal: Varve ≤ 90 MiB).
 `;
