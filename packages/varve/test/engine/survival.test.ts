@@ -66,7 +66,9 @@ test('a killed engine leaves containers running and finds them again, with logs,
 /** Pid of the conmon of a container's process; it ends when it has written the exit code. */
 function monitorOf(pid: string): string {
   try {
-    return /^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 'none';
+    const parent = /^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    // Of a process that outlived its conmon it is process 1, which never ends.
+    return parent === undefined || parent === '1' ? 'none' : parent;
   } catch {
     // On a slow machine it has ended already.
     return 'none';
