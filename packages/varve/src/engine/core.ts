@@ -15,6 +15,8 @@ export interface EngineCore extends EngineParts {
   readonly cleanups: Cleanups;
   /** Fires when the engine begins to stop. */
   readonly closing: AbortController;
+  /** Resolved when what an earlier engine left is in order. No container starts before: the sweep would take it for a leftover. */
+  readonly restored: PromiseWithResolvers<void>;
   /** Id of the kernel's present boot. */
   readonly bootId: string;
   /** Stable id of this engine, for info. */

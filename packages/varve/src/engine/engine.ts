@@ -145,6 +145,7 @@ export class Engine implements AsyncDisposable {
       events: new EventBus(),
       cleanups: new Cleanups(),
       closing: new AbortController(),
+      restored: Promise.withResolvers<void>(),
       bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
       id: containers.setting('engine-id', randomUUID),
       build: parts.builder?.(new EngineStepRunner(() => core)),
@@ -187,6 +188,7 @@ export class Engine implements AsyncDisposable {
     removeLeftContexts(parts.root);
     const engine = new Engine(parts, lock);
     await restoreContainers(engine.core);
+    engine.core.restored.resolve();
     return engine;
   }
 

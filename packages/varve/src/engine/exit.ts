@@ -144,6 +144,7 @@ export async function restartAfter(core: EngineCore, container: Container, waitM
   } catch {
     return;
   }
+  await core.restored.promise;
   try {
     await core.containers.lock(container, async () => {
       if (timer.signal.aborted || container.stopRequested || container.state.status !== 'restarting') return;

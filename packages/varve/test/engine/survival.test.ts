@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { eventually, TestEngine } from './harness.ts';
@@ -83,6 +83,34 @@ function hasEnded(pid: string): boolean {
     return true;
   }
 }
+
+test('containers that ended while no engine ran are started again by their policy, however many', async () => {
+  // To restore so many takes longer than the back-off of the first.
+  const names = Array.from({ length: 12 }, (_, index) => `again${index}`);
+  const flags = join(engine.folder, 'flags');
+  mkdirSync(flags);
+  const life = '[ -e /flags/end ] && exec sleep 1000; while [ ! -e /flags/end ]; do sleep 0.05; done';
+  for (const name of names) {
+    const policy = ['--name', name, '--restart', 'always', '-v', `${flags}:/flags`];
+    await engine.ok('run', '-d', ...policy, 'busybox', 'sh', '-c', life);
+  }
+  const ask = async (field: string): Promise<string[]> =>
+    (await engine.ok('inspect', '--format', `{{.State.${field}}}`, ...names)).split('\n');
+  const monitors = (await ask('Pid')).map(monitorOf);
+  await engine.down('SIGKILL');
+  writeFileSync(join(flags, 'end'), '');
+  await eventually('all ended', () => monitors.every(hasEnded));
+  const up = Date.now();
+  await engine.up();
+  await eventually('all run again', async () => (await ask('StartedAt')).every((at) => Date.parse(at) > up));
+  assert.deepEqual(
+    await ask('Status'),
+    names.map(() => 'running'),
+  );
+  const gateway = await engine.ok('network', 'inspect', '-f', '{{(index .IPAM.Config 0).Gateway}}', 'bridge');
+  for (const name of names) await engine.ok('exec', name, 'ping', '-c1', '-W5', gateway);
+  await engine.ok('rm', '-f', ...names);
+});
 
 test('nothing is left of removed containers: mounts, namespaces, folders, runtime state', async () => {
   assert.equal(await engine.ok('ps', '-aq'), '');
