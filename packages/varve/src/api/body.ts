@@ -5,11 +5,12 @@ import { VarveError } from '../base/index.ts';
 /** Largest JSON document that is read. */
 export const jsonLimit = 4 * 1024 * 1024;
 
-/** Reads a body whole. @throws VarveError `too-large` over `limit` bytes. */
+/** Reads a body whole; what is left of one that is too large stays unread. @throws VarveError `too-large` over `limit` bytes. */
 export async function readBody(stream: Readable, limit = jsonLimit): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
+  // Destroying a request would take the connection with it, and the answer that says why.
+  for await (const chunk of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     size += chunk.length;
     if (size > limit) {
       throw new VarveError('too-large', 'BODY_TOO_LARGE', `request body is larger than ${limit} bytes`);

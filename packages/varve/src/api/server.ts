@@ -131,9 +131,9 @@ export async function createApiServer(engine: Engine, options: ApiServerOptions)
     response.writeHead(status, {
       'Content-Type': 'application/json',
       'Content-Length': Buffer.byteLength(text),
-      // The rest of the body is not worth reading after a refusal.
-      ...(request.complete ? {} : { Connection: 'close' }),
     });
+    // A connection closed while its client still sends is reset, and the answer may be lost with it (RFC 9112, 9.6).
+    request.resume();
     response.end(request.method === 'HEAD' ? undefined : text);
   };
 

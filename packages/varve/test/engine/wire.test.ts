@@ -357,3 +357,32 @@ test('names of images may hold slashes, plain or encoded', async () => {
   assert.equal((await call('GET', '/images/localhost:5000%2Fa%2Fb:tag/json')).status, 200);
   assert.equal((await call('DELETE', '/images/localhost:5000/a/b:tag')).status, 200);
 });
+
+test('a refusal reaches a client that is still sending, and its connection stays of use', async () => {
+  const refusals: readonly (readonly [string, string, number, number])[] = [
+    ['PUT', '/containers/nope/archive?path=/', 1024 * 1024, 404],
+    ['POST', '/containers/create', 8 * 1024 * 1024, 413],
+  ];
+  for (const [method, path, length, status] of refusals) {
+    const socket = connect(engine.socket);
+    const errors: Error[] = [];
+    socket.on('error', (error) => errors.push(error));
+    let text = '';
+    socket.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+    });
+    const written = (bytes: string | Buffer): Promise<void> =>
+      new Promise((resolve, reject) => socket.write(bytes, (error) => (error ? reject(error) : resolve())));
+    const first = Math.floor(length * 0.75);
+    await written(
+      `${method} ${path} HTTP/1.1\r\nHost: docker\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`,
+    );
+    await written(Buffer.alloc(first, ' '));
+    await eventually('the refusal', () => text.startsWith(`HTTP/1.1 ${status} `));
+    await written(Buffer.alloc(length - first, ' '));
+    await written('GET /_ping HTTP/1.1\r\nHost: docker\r\n\r\n');
+    await eventually('the next answer', () => text.includes('HTTP/1.1 200 OK'));
+    assert.deepEqual(errors, []);
+    socket.destroy();
+  }
+});
