@@ -10,6 +10,7 @@ import { type ContainerFiles, type ContainerFilesRequest, containerFiles } from 
 import { DnsServer } from './dns-server.ts';
 import { dnsViewOf, hasDns } from './dns-view.ts';
 import { Firewall, nft } from './firewall.ts';
+import { type Leftover, Leftovers } from './leftovers.ts';
 import { Namespaces } from './namespaces.ts';
 import { type AddressPool, defaultPools, parseRoutes } from './pools.ts';
 import { type PortReservation, Ports } from './ports.ts';
@@ -50,6 +51,7 @@ export class NetworkManager {
   readonly #catalog: Catalog;
   readonly #namespaces: Namespaces;
   readonly #firewall: Firewall;
+  readonly #leftovers: Leftovers;
   readonly #ports = new Ports();
   readonly #zones = new Zones();
   readonly #reservations = new Map<string, PortReservation>();
@@ -82,6 +84,14 @@ export class NetworkManager {
       devicePrefix: this.#devicePrefix,
       note: this.#note,
       folder: this.#folder,
+    });
+    this.#leftovers = new Leftovers({
+      records: this.#records,
+      namespaces: this.#namespaces,
+      zones: this.#zones,
+      devicePrefix: this.#devicePrefix,
+      networks: () => this.list(),
+      links: () => this.#links,
     });
     for (const endpoint of this.#records.endpoints()) this.#zones.add(endpoint);
   }
@@ -237,21 +247,8 @@ export class NetworkManager {
    */
   async restore(running: Iterable<string>): Promise<string[]> {
     const alive = new Set(running);
-    const said: string[] = [];
-    const kept: EndpointRecord[] = [];
-    for (const endpoint of this.#records.endpoints()) {
-      const gone = endpoint.device !== '' && !isNamespaceFile(endpoint.namespacePath);
-      if (alive.has(endpoint.containerId) && !gone) {
-        kept.push(endpoint);
-        continue;
-      }
-      if (endpoint.device !== '') await this.#links.delete(endpoint.device);
-      this.#records.removeEndpoint(endpoint.id);
-      this.#zones.remove(endpoint);
-      said.push(
-        `removed endpoint ${endpoint.id.slice(0, 12)} of container ${endpoint.containerId.slice(0, 12)}`,
-      );
-    }
+    const said = await this.#leftovers.clearEndpoints(alive);
+    const kept = this.#records.endpoints();
     for (const endpoint of kept) {
       try {
         await this.#revive(endpoint);
@@ -260,24 +257,13 @@ export class NetworkManager {
       }
     }
     if (kept.some(({ device }) => device !== '')) await this.#arm();
-    said.push(...(await this.#removeOrphans(alive)));
+    said.push(...(await this.#leftovers.clearOrphans(alive)));
     return said;
   }
 
-  /** What containers that do not run left on the host: endpoints, devices, namespaces. {@link NetworkManager.restore} clears them. */
-  leftovers(
-    running: Iterable<string>,
-  ): readonly { readonly kind: 'endpoint' | 'device' | 'namespace'; readonly name: string }[] {
-    const alive = new Set(running);
-    const dead = this.#records.endpoints().filter(({ containerId }) => !alive.has(containerId));
-    return [
-      ...dead.map(({ id }) => ({ kind: 'endpoint' as const, name: id })),
-      ...this.#orphanDevices().map((name) => ({ kind: 'device' as const, name })),
-      ...this.#namespaces
-        .list()
-        .filter((id) => !alive.has(id))
-        .map((name) => ({ kind: 'namespace' as const, name })),
-    ];
+  /** What containers that do not run left on the host. {@link NetworkManager.restore} clears it. */
+  leftovers(running: Iterable<string>): readonly Leftover[] {
+    return this.#leftovers.list(new Set(running));
   }
 
   /** Clears one of the {@link NetworkManager.leftovers}. */
@@ -286,18 +272,6 @@ export class NetworkManager {
     if (kind === 'namespace') this.#namespaces.remove(name);
     const endpoint = this.#records.endpoints().find(({ id }) => kind === 'endpoint' && id === name);
     if (endpoint) await this.detachAll(endpoint.containerId);
-  }
-
-  #orphanDevices(): string[] {
-    const bridges = new Set(this.list().map(({ bridge }) => bridge));
-    const links = this.#links.list();
-    const ours = new Set(links.filter(({ name }) => bridges.has(name)).map(({ index }) => index));
-    const known = new Set(this.#records.endpoints().map(({ device }) => device));
-    return links
-      .filter(
-        ({ name, master }) => name.startsWith(this.#devicePrefix) && ours.has(master) && !known.has(name),
-      )
-      .map(({ name }) => name);
   }
 
   /** Ends what lives in this process (ports, resolvers). Containers keep their networks; without any, the host is left as it was. */
@@ -434,20 +408,6 @@ export class NetworkManager {
     if (this.#reservations.has(endpoint.id)) return;
     const owner = { endpointId: endpoint.id, name: endpoint.names[0] ?? endpoint.containerId };
     this.#reservations.set(endpoint.id, await this.#ports.reserve(owner, endpoint.ports, endpoint.address));
-  }
-
-  async #removeOrphans(alive: ReadonlySet<string>): Promise<string[]> {
-    const said: string[] = [];
-    for (const name of this.#orphanDevices()) {
-      await this.#links.delete(name);
-      said.push(`removed device ${name}`);
-    }
-    for (const id of this.#namespaces.list()) {
-      if (alive.has(id)) continue;
-      this.#namespaces.remove(id);
-      said.push(`removed network namespace ${id.slice(0, 12)}`);
-    }
-    return said;
   }
 
   async #arm(): Promise<void> {
