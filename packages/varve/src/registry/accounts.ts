@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path';
 import { State } from '../state/index.ts';
 import type { RegistryConfig } from './config/index.ts';
-import { type RobotRecords, SqliteRobots } from './metadata/index.ts';
+import { openSqliteRobots, type RobotRecords } from './metadata/index.ts';
 
 /** Robot accounts of a registry that may be serving: what is changed here is seen with its next request. */
 export interface Accounts extends AsyncDisposable {
@@ -21,7 +21,7 @@ export async function openAccounts(config: RegistryConfig): Promise<Accounts> {
   }
   const state = new State(join(resolve(config.storage.filesystem.rootdirectory), 'registry.db'));
   try {
-    const robots = new SqliteRobots(state);
+    const robots = openSqliteRobots(state);
     return { robots, [Symbol.asyncDispose]: () => Promise.resolve(state.close()) };
   } catch (error) {
     state.close();

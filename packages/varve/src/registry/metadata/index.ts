@@ -1,4 +1,4 @@
-export { SqliteRobots } from './robots.ts';
+export { openSqliteRobots } from './robots.ts';
 export { SqliteMetadata } from './sqlite-metadata.ts';
 export { overQuota } from './usage.ts';
 export { tagIsImmutable } from './manifests.ts';

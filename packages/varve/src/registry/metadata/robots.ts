@@ -1,9 +1,11 @@
 import type { Schema, State } from '../../state/index.ts';
-import { textOf } from './rows.ts';
-import type { RobotGrant, RobotRecord, RobotRecords } from './types.ts';
+import { type Row, textOf } from './rows.ts';
+import { SqliteRecords } from './sqlite-records.ts';
+import { change, type Records, row, rows, type Steps } from './steps.ts';
+import type { Awaitable, RobotGrant, RobotRecord, RobotRecords } from './types.ts';
 
 /** Accounts are a schema of their own: they are no part of what storage can rebuild. */
-export const accountsSchema: Schema = {
+const accountsSchema: Schema = {
   room: 'registry_accounts',
   migrations: [
     `
@@ -19,59 +21,68 @@ export const accountsSchema: Schema = {
   ],
 };
 
-/** Robot accounts in SQLite. */
-export class SqliteRobots implements RobotRecords {
-  readonly #state: State;
+/** The robot accounts in SQLite, by themselves. */
+export function openSqliteRobots(state: State, records: Records = new SqliteRecords(state)): RobotRecords {
+  state.migrate(accountsSchema);
+  return new Robots(records);
+}
 
-  constructor(state: State) {
-    this.#state = state;
-    state.migrate(accountsSchema);
+/** {@link RobotRecords} in SQL. */
+export class Robots implements RobotRecords {
+  readonly #records: Records;
+
+  constructor(records: Records) {
+    this.#records = records;
   }
 
-  add(robot: RobotRecord): boolean {
-    const { changes } = this.#state.transaction(() =>
-      this.#state
-        .prepare(
-          `INSERT INTO registry_robots (name, secret_hash, grants, description, created_at, expires_at)
-           VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-        )
-        .run(
-          robot.name,
-          robot.secretHash,
-          JSON.stringify(robot.grants),
-          robot.description ?? null,
-          robot.createdAt,
-          robot.expiresAt ?? null,
-        ),
+  async add(robot: RobotRecord): Promise<boolean> {
+    const added = await this.#records.write(() =>
+      change(
+        `INSERT INTO registry_robots (name, secret_hash, grants, description, created_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING`,
+        robot.name,
+        robot.secretHash,
+        JSON.stringify(robot.grants),
+        robot.description ?? null,
+        robot.createdAt,
+        robot.expiresAt ?? null,
+      ),
     );
-    return Number(changes) > 0;
+    return added > 0;
   }
 
-  find(name: string): RobotRecord | undefined {
-    const row = this.#state.prepare('SELECT * FROM registry_robots WHERE name = ?').get(name);
-    return row && readRobot(row);
+  find(name: string): Awaitable<RobotRecord | undefined> {
+    return this.#records.read(findRobot(name));
   }
 
-  list(): RobotRecord[] {
-    return this.#state.prepare('SELECT * FROM registry_robots ORDER BY name').all().map(readRobot);
+  list(): Awaitable<RobotRecord[]> {
+    return this.#records.read(allRobots());
   }
 
-  remove(name: string): boolean {
-    const { changes } = this.#state.transaction(() =>
-      this.#state.prepare('DELETE FROM registry_robots WHERE name = ?').run(name),
+  async remove(name: string): Promise<boolean> {
+    const removed = await this.#records.write(() =>
+      change('DELETE FROM registry_robots WHERE name = ?1', name),
     );
-    return Number(changes) > 0;
+    return removed > 0;
   }
 }
 
-/** The account of a row. */
-export function readRobot(row: Readonly<Record<string, unknown>>): RobotRecord {
+function* findRobot(name: string): Steps<RobotRecord | undefined> {
+  const found = yield* row('SELECT * FROM registry_robots WHERE name = ?1', name);
+  return found && robotOfRow(found);
+}
+
+function* allRobots(): Steps<RobotRecord[]> {
+  return (yield* rows('SELECT * FROM registry_robots ORDER BY name')).map(robotOfRow);
+}
+
+function robotOfRow(found: Row): RobotRecord {
   return {
-    name: String(row['name']),
-    secretHash: String(row['secret_hash']),
-    grants: JSON.parse(String(row['grants'])) as RobotGrant[],
-    description: textOf(row, 'description'),
-    createdAt: Number(row['created_at']),
-    expiresAt: row['expires_at'] === null ? undefined : Number(row['expires_at']),
+    name: String(found['name']),
+    secretHash: String(found['secret_hash']),
+    grants: JSON.parse(String(found['grants'])) as RobotGrant[],
+    description: textOf(found, 'description'),
+    createdAt: Number(found['created_at']),
+    expiresAt: found['expires_at'] === null ? undefined : Number(found['expires_at']),
   };
 }

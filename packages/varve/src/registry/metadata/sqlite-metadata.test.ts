@@ -124,7 +124,7 @@ test('answers every request from an index', async () => {
   metadata.referrers('a', digestOf('s'), { limit: 10, artifactType: 'x/y' });
   metadata.repositoriesOfBlob(blob.digest, 10);
   for (const kind of ['manifest', 'link', 'blob'] as const) {
-    metadata.garbage.underReview(kind, Date.now() + 1, 10);
+    await metadata.garbage.underReview(kind, Date.now() + 1, 10);
     await metadata.garbage.review(kind, 0, 10, () => false);
   }
   for (let cursor: readonly number[] | undefined = [0, 0, 0]; cursor; ) {
@@ -138,10 +138,10 @@ test('answers every request from an index', async () => {
   metadata.usedBytes('repository', 'a');
   metadata.usedBytes('namespace', 'a');
   metadata.usages({ limit: 10 });
-  metadata.scrubbing.blobs({ limit: 10 });
+  await metadata.scrubbing.blobs({ limit: 10 });
   await metadata.scrubbing.setDamaged(blob.digest, false);
-  metadata.scrubbing.concerned(blob.digest);
-  metadata.garbage.knowsBlob(blob.digest);
+  await metadata.scrubbing.concerned(blob.digest);
+  await metadata.garbage.knowsBlob(blob.digest);
   await metadata.removeTag('a', 'v1');
   await metadata.removeManifest('a', digestOf('m'));
   await metadata.removeBlob('a', blob.digest);

@@ -3,14 +3,15 @@ import { KeyedLock } from '../../base/index.ts';
 import { State } from '../../state/index.ts';
 import { Blobs } from './blobs.ts';
 import { Deliveries } from './deliveries.ts';
-import { SqliteGarbage } from './garbage.ts';
+import { Garbage } from './garbage.ts';
 import { GroupCommit } from './group-commit.ts';
 import { Manifests } from './manifests.ts';
 import { Repositories } from './repositories.ts';
-import { SqliteRobots } from './robots.ts';
+import { openSqliteRobots } from './robots.ts';
 import { registrySchema } from './schema.ts';
 import { uncopiedOfRow } from './rows.ts';
-import { SqliteScrub } from './scrub.ts';
+import { Scrubbing } from './scrub.ts';
+import { SqliteRecords } from './sqlite-records.ts';
 import type {
   BlobRecord,
   ClaimedDelivery,
@@ -23,6 +24,7 @@ import type {
   Pull,
   QuotaLimit,
   RepositoryUsage,
+  RobotRecords,
   TagRecord,
   Uncopied,
   WriteRules,
@@ -31,9 +33,9 @@ import { Usage } from './usage.ts';
 
 /** The records in one SQLite file: reads are indexed look-ups at once, writes share commits. */
 export class SqliteMetadata implements MetadataStore {
-  readonly garbage: SqliteGarbage;
-  readonly scrubbing: SqliteScrub;
-  readonly robots: SqliteRobots;
+  readonly garbage: Garbage;
+  readonly scrubbing: Scrubbing;
+  readonly robots: RobotRecords;
   readonly #state: State;
   readonly #commits: GroupCommit;
   readonly #repositories: Repositories;
@@ -52,11 +54,12 @@ export class SqliteMetadata implements MetadataStore {
     this.#commits = new GroupCommit(this.#state, () => repositories.forget());
     this.#blobs = new Blobs(this.#state);
     this.#manifests = new Manifests(this.#state, this.#blobs);
-    this.robots = new SqliteRobots(this.#state);
     this.#usage = new Usage(this.#state);
     this.#deliveries = new Deliveries(this.#state);
-    this.garbage = new SqliteGarbage(this.#state, this.#commits);
-    this.scrubbing = new SqliteScrub(this.#state, this.#commits);
+    const records = new SqliteRecords(this.#state, this.#commits);
+    this.garbage = new Garbage(records);
+    this.scrubbing = new Scrubbing(records);
+    this.robots = openSqliteRobots(this.#state, records);
   }
 
   inBlobTurn<T>(digest: Digest, work: () => Promise<T>): Promise<T> {

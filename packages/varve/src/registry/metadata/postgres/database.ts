@@ -4,6 +4,7 @@ import { Pool, type PoolClient, type PoolConfig, types } from 'pg';
 import { KeyedLock, VarveError } from '../../../base/index.ts';
 import { RegistryError } from '../../errors.ts';
 import type { Row } from '../rows.ts';
+import type { SqlValue } from '../steps.ts';
 import { migrations } from './schema.ts';
 
 // Sizes and times are below 2^53: as numbers, not as text. OID 20 is int8, 1700 numeric (a sum of int8).
@@ -19,13 +20,16 @@ const lockConnections = 16;
 /** Any number that nobody else takes: `varve`. */
 const migrationLock = 0x7661727665;
 
-export type Values = readonly (string | number | Uint8Array | null)[];
+interface Prepared {
+  readonly name: string;
+  readonly text: string;
+}
 
 /** One transaction's statements. */
 export interface Transaction {
-  rows(text: string, values?: Values): Promise<Row[]>;
+  rows(text: string, values?: readonly SqlValue[]): Promise<Row[]>;
   /** @returns how many rows it changed */
-  run(text: string, values?: Values): Promise<number>;
+  run(text: string, values?: readonly SqlValue[]): Promise<number>;
 }
 
 /**
@@ -37,7 +41,7 @@ export class Database implements Transaction {
   readonly #locks: Pool;
   /** In front of the database's locks, so that this process's own waiters take no connection. */
   readonly #turns = new KeyedLock();
-  readonly #names = new Map<string, string>();
+  readonly #prepareds = new Map<string, Prepared>();
 
   /** @param url `postgres://user:password@host:port/database` */
   constructor(url: string, options: { readonly connections?: number } = {}) {
@@ -88,15 +92,15 @@ export class Database implements Transaction {
     });
   }
 
-  async rows(text: string, values: Values = []): Promise<Row[]> {
+  async rows(text: string, values: readonly SqlValue[] = []): Promise<Row[]> {
     try {
-      return (await this.#pool.query<Row>({ name: this.#nameOf(text), text, values: [...values] })).rows;
+      return (await this.#pool.query<Row>({ ...this.#prepared(text), values: [...values] })).rows;
     } catch (error) {
       throw asUnavailable(error);
     }
   }
 
-  async run(text: string, values: Values = []): Promise<number> {
+  async run(text: string, values: readonly SqlValue[] = []): Promise<number> {
     return await this.write((transaction) => transaction.run(text, values));
   }
 
@@ -161,20 +165,20 @@ export class Database implements Transaction {
   #transaction(client: PoolClient): Transaction {
     return {
       rows: async (text, values = []) =>
-        (await client.query<Row>({ name: this.#nameOf(text), text, values: [...values] })).rows,
+        (await client.query<Row>({ ...this.#prepared(text), values: [...values] })).rows,
       run: async (text, values = []) =>
-        (await client.query({ name: this.#nameOf(text), text, values: [...values] })).rowCount ?? 0,
+        (await client.query({ ...this.#prepared(text), values: [...values] })).rowCount ?? 0,
     };
   }
 
-  /** Statements are prepared once per connection, under a name. */
-  #nameOf(text: string): string {
-    let name = this.#names.get(text);
-    if (name === undefined) {
-      name = `varve_${this.#names.size}`;
-      this.#names.set(text, name);
+  /** Statements are prepared once per connection, under a name. Places of values are `$1` here, and `?1` in SQLite. */
+  #prepared(text: string): Prepared {
+    let prepared = this.#prepareds.get(text);
+    if (!prepared) {
+      prepared = { name: `varve_${this.#prepareds.size}`, text: text.replaceAll(/\?(?=\d)/g, '$') };
+      this.#prepareds.set(text, prepared);
     }
-    return name;
+    return prepared;
   }
 }
 

@@ -1,6 +1,9 @@
 import type { Descriptor, Digest } from '../../../oci/index.ts';
 import { deliveryOfRow } from '../deliveries.ts';
+import { Garbage } from '../garbage.ts';
+import { Robots } from '../robots.ts';
 import { digestOfRow, referrerOfRow, type Row, uncopiedOfRow } from '../rows.ts';
+import { Scrubbing } from '../scrub.ts';
 import type {
   BlobRecord,
   ClaimedDelivery,
@@ -19,23 +22,23 @@ import type {
 } from '../types.ts';
 import { overQuota } from '../usage.ts';
 import { Database, type Transaction } from './database.ts';
-import { PostgresGarbage } from './garbage.ts';
+import { PostgresRecords } from './postgres-records.ts';
 import { putManifest } from './put-manifest.ts';
-import { PostgresRobots } from './robots.ts';
-import { PostgresScrub } from './scrub.ts';
 
 /** The records in PostgreSQL, for several registries that serve the same repositories. */
 export class PostgresMetadata implements MetadataStore {
-  readonly garbage: PostgresGarbage;
-  readonly scrubbing: PostgresScrub;
-  readonly robots: PostgresRobots;
+  readonly garbage: Garbage;
+  readonly scrubbing: Scrubbing;
+  readonly robots: Robots;
   readonly #database: Database;
 
   private constructor(database: Database) {
     this.#database = database;
-    this.garbage = new PostgresGarbage(database);
-    this.scrubbing = new PostgresScrub(database);
-    this.robots = new PostgresRobots(database);
+    const records = new PostgresRecords(database);
+    // Other nodes tell clients of blobs, too: see useBlob.
+    this.garbage = new Garbage(records, { linkAge: 'greatest(l.linked_at, b.used_at)' });
+    this.scrubbing = new Scrubbing(records);
+    this.robots = new Robots(records);
   }
 
   /**

@@ -1,0 +1,49 @@
+import type { Row } from './rows.ts';
+import type { Awaitable } from './types.ts';
+
+export type SqlValue = string | number | Uint8Array | null;
+
+/** One statement; its values stand where its text says `?1`, `?2`, … */
+export interface Statement {
+  readonly text: string;
+  readonly values: readonly SqlValue[];
+  /** The rows that it finds (or returns), or how many it changed. */
+  readonly wants: 'rows' | 'changes';
+}
+
+export interface Answer {
+  readonly rows: readonly Row[];
+  readonly changes: number;
+}
+
+/**
+ * Work on the records as the statements it makes, each answered before it goes on. So it is written once: SQLite answers at
+ * once, PostgreSQL over the network.
+ */
+export type Steps<T> = Generator<Statement, T, Answer>;
+
+/** A database that the records are in. */
+export interface Records {
+  /** Runs statements that change nothing; each sees what is committed by then. */
+  read<T>(steps: Steps<T>): Awaitable<T>;
+  /**
+   * Runs `steps` all or nothing, and again when another node's came between: they have no effects of their own.
+   * @param options.durable false: the end of the process leaves it, a loss of power may not. Default true.
+   */
+  write<T>(steps: () => Steps<T>, options?: { readonly durable?: boolean }): Promise<T>;
+}
+
+/** The rows that a statement finds. */
+export function* rows(text: string, ...values: readonly SqlValue[]): Steps<readonly Row[]> {
+  return (yield { text, values, wants: 'rows' }).rows;
+}
+
+/** The first row that a statement finds. */
+export function* row(text: string, ...values: readonly SqlValue[]): Steps<Row | undefined> {
+  return (yield { text, values, wants: 'rows' }).rows[0];
+}
+
+/** How many rows a statement changed. */
+export function* change(text: string, ...values: readonly SqlValue[]): Steps<number> {
+  return (yield { text, values, wants: 'changes' }).changes;
+}
