@@ -44,6 +44,12 @@ export interface WriteSession {
   /** What was appended so far, from the start. */
   read(): AsyncIterable<Uint8Array>;
   /**
+   * Reads beside the writer, from `start` on: what was appended, then what is being appended, as it comes. Ends some time after
+   * the commit, maybe short of all (the rest is in the blob), and with `abort`. The chunks are the reader's to keep; a slow
+   * reader holds up nobody. Absent where the storage cannot.
+   */
+  follow?(start: number): AsyncIterable<Uint8Array>;
+  /**
    * Makes the bytes the blob `digest`, which the caller has verified. When it returns, the blob survives power loss.
    * A blob that was there is replaced by the same bytes, whole at every instant.
    */

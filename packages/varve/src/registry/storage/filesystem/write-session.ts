@@ -2,11 +2,13 @@ import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Digest } from '../../../oci/index.ts';
+import { Growth } from '../growth.ts';
 import type { WriteSession } from '../types.ts';
 import { PendingWrites } from './pending-writes.ts';
 
 // A large upload goes to disk while it arrives; otherwise its end would wait for all of it, and memory fill with it.
 const flushBytes = 64 * 1024 * 1024;
+const followBytes = 256 * 1024;
 
 /** Where one upload lives, and where its blob goes. */
 export interface UploadPaths {
@@ -35,6 +37,8 @@ export class FileWriteSession implements WriteSession {
   #flushedTo = 0;
   #flushing: Promise<void> | undefined;
   #flushFailure: { readonly error: unknown } | undefined;
+  readonly #growth = new Growth();
+  #dropped = false;
 
   constructor(id: string, note: string, paths: UploadPaths, offset: number) {
     this.id = id;
@@ -73,6 +77,32 @@ export class FileWriteSession implements WriteSession {
     }
   }
 
+  async *follow(start: number): AsyncIterable<Uint8Array> {
+    // A handle of its own: it reads on after the commit, since a rename changes the name only.
+    let file: FileHandle | undefined;
+    try {
+      for (let position = start; !this.#dropped; ) {
+        const length = Math.min(followBytes, this.#offset - position);
+        if (length <= 0) {
+          if (this.#growth.ended) return;
+          await this.#growth.next();
+          continue;
+        }
+        file ??= await open(this.#paths.data, constants.O_RDONLY | constants.O_NOFOLLOW);
+        const buffer = Buffer.allocUnsafeSlow(length);
+        const { bytesRead } = await file.read(buffer, 0, length, position);
+        if (bytesRead === 0) return;
+        position += bytesRead;
+        yield buffer.subarray(0, bytesRead);
+      }
+    } catch (error) {
+      // Committed or dropped before it was opened here.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    } finally {
+      await file?.close();
+    }
+  }
+
   async commit(digest: Digest): Promise<void> {
     const file = await this.#open();
     await this.#flushing;
@@ -88,6 +118,7 @@ export class FileWriteSession implements WriteSession {
       await syncFolder(dirname(folder));
       await syncFolder(dirname(dirname(folder)));
     }
+    this.#growth.end();
     if (this.note !== '') await rm(this.#paths.note, { force: true });
   }
 
@@ -99,6 +130,8 @@ export class FileWriteSession implements WriteSession {
   }
 
   async abort(): Promise<void> {
+    this.#dropped = true;
+    this.#growth.end();
     await this.close();
     // The data first: a note without data is an upload at offset 0, data without a note is reclaimed at start.
     await rm(this.#paths.data, { force: true });
@@ -116,6 +149,7 @@ export class FileWriteSession implements WriteSession {
 
   async #writeAll(file: FileHandle, batch: readonly Uint8Array[]): Promise<void> {
     await this.#writeBatch(file, batch);
+    this.#growth.grew();
     if (this.#offset - this.#flushedTo < flushBytes || this.#flushing) return;
     this.#flushedTo = this.#offset;
     this.#flushing = file

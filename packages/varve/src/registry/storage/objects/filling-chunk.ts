@@ -32,11 +32,16 @@ export class FillingChunk {
 
   /** The bytes. The chunk is not to be used after it. */
   take(): Buffer {
+    return this.peek();
+  }
+
+  /** The bytes so far. */
+  peek(): Buffer {
     return this.#buffer ? this.#buffer.subarray(0, this.#size) : Buffer.concat(this.#pieces, this.#size);
   }
 
   #grow(size: number): void {
-    const before = this.take();
+    const before = this.peek();
     this.#buffer = Buffer.allocUnsafeSlow(size);
     this.#buffer.set(before);
     this.#pieces = [];

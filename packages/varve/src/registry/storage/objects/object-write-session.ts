@@ -1,4 +1,6 @@
+import type { ByteRange } from '../../../content/index.ts';
 import type { Digest } from '../../../oci/index.ts';
+import { Growth } from '../growth.ts';
 import type { WriteSession } from '../types.ts';
 import { assembleAll } from './assemble.ts';
 import type { ChunkBudget } from './chunk-size.ts';
@@ -7,6 +9,8 @@ import { blobKey, chunkKey, noteKey, parseUploadKey, uploadPrefix } from './keys
 import type { ObjectStore, StoredObject } from './types.ts';
 
 const removeBatch = 1000;
+// What a slow reader holds: a copy of so much, not the chunk that it is a part of.
+const followBytes = 256 * 1024;
 
 /** What a session works with. */
 export interface SessionParts {
@@ -31,6 +35,11 @@ export class ObjectWriteSession implements WriteSession {
   #chunks: StoredObject[];
   #stored: number;
   #held: Buffer = Buffer.alloc(0);
+  /** Full chunks that are on their way, the next one first. */
+  readonly #unsent: Buffer[] = [];
+  #filling: FillingChunk | undefined;
+  readonly #growth = new Growth();
+  #dropped = false;
 
   /** @param chunks what the store has, without a gap from 0 */
   constructor(id: string, note: string, parts: SessionParts, chunks: readonly StoredObject[] = []) {
@@ -53,15 +62,20 @@ export class ObjectWriteSession implements WriteSession {
 
   async append(chunks: AsyncIterable<Uint8Array>): Promise<void> {
     using _writer = this.#budget.enter();
+    this.#unsent.length = 0;
     let filling = new FillingChunk(this.#held);
+    this.#filling = filling;
     this.#held = Buffer.alloc(0);
     let sending: Promise<void> = Promise.resolve();
     try {
       for await (const chunk of chunks) {
         filling.add(chunk, this.#budget.chunkBytes);
+        this.#growth.grew();
         if (filling.size < this.#budget.chunkBytes) continue;
         const full = filling.take();
         filling = new FillingChunk();
+        this.#unsent.push(full);
+        this.#filling = filling;
         await sending;
         sending = this.#send(full);
         // Nobody waits for it until the next chunk is full.
@@ -70,14 +84,44 @@ export class ObjectWriteSession implements WriteSession {
     } finally {
       await sending;
       const rest = filling.take();
+      this.#filling = undefined;
       if (this.note === '') this.#held = rest;
-      else if (rest.length > 0) await this.#send(rest);
+      else if (rest.length > 0) await this.#sendRest(rest);
     }
   }
 
   async *read(): AsyncIterable<Uint8Array> {
     for (const { key } of this.#chunks) yield* (await this.#store.read(key)) as AsyncIterable<Uint8Array>;
     if (this.#held.length > 0) yield this.#held;
+  }
+
+  async *follow(start: number): AsyncIterable<Uint8Array> {
+    let position = start;
+    while (!this.#dropped) {
+      const bytes = this.#inMemory(position);
+      if (bytes) {
+        const piece = Buffer.from(bytes.subarray(0, followBytes));
+        position += piece.length;
+        yield piece;
+        continue;
+      }
+      const chunk = this.#chunkAt(position);
+      if (this.#growth.ended) return;
+      if (!chunk) {
+        await this.#growth.next();
+        continue;
+      }
+      try {
+        for await (const piece of await this.#store.read(chunk.key, chunk.range)) {
+          position += (piece as Buffer).length;
+          yield piece as Buffer;
+        }
+      } catch (error) {
+        // The commit takes the chunks away.
+        if (this.#growth.ended) return;
+        throw error;
+      }
+    }
   }
 
   async commit(digest: Digest): Promise<void> {
@@ -88,7 +132,7 @@ export class ObjectWriteSession implements WriteSession {
       if (this.#held.length > 0) {
         const rest = this.#held;
         this.#held = Buffer.alloc(0);
-        await this.#send(rest);
+        await this.#sendRest(rest);
       }
       const prefix = uploadPrefix(this.id);
       await assembleAll(
@@ -98,6 +142,7 @@ export class ObjectWriteSession implements WriteSession {
         (level, index) => `${prefix}level-${level}-${index}`,
       );
     }
+    this.#growth.end();
     // The blob is there. What could not be removed is an upload that expires.
     if (this.#chunks.length > 0 || this.note !== '') await this.#removeAll().catch(() => undefined);
   }
@@ -107,17 +152,47 @@ export class ObjectWriteSession implements WriteSession {
   }
 
   async abort(): Promise<void> {
+    this.#dropped = true;
+    this.#growth.end();
     this.#held = Buffer.alloc(0);
     await this.#removeAll();
     this.#chunks = [];
     this.#stored = 0;
   }
 
+  /** What is not yet in the store of the bytes from `position` on; undefined when those are there, or nowhere. */
+  #inMemory(position: number): Buffer | undefined {
+    let start = this.#stored;
+    if (position < start) return undefined;
+    for (const bytes of [...this.#unsent, this.#filling?.peek() ?? this.#held]) {
+      if (position < start + bytes.length) return bytes.subarray(position - start);
+      start += bytes.length;
+    }
+    return undefined;
+  }
+
+  /** Where in the store the byte at `position` is, with what follows it in its chunk. */
+  #chunkAt(position: number): { readonly key: string; readonly range: Required<ByteRange> } | undefined {
+    let start = 0;
+    for (const { key, size } of this.#chunks) {
+      if (position < start + size) return { key, range: { start: position - start, end: size } };
+      start += size;
+    }
+    return undefined;
+  }
+
+  async #sendRest(bytes: Buffer): Promise<void> {
+    this.#unsent.push(bytes);
+    await this.#send(bytes);
+  }
+
+  /** Sends the first of the unsent chunks. */
   async #send(bytes: Buffer): Promise<void> {
     const key = chunkKey(this.id, this.#stored);
     const { etag } = await this.#store.put(key, bytes);
     this.#chunks.push({ key, size: bytes.length, modifiedAt: Date.now(), etag });
     this.#stored += bytes.length;
+    this.#unsent.shift();
   }
 
   /** The chunks first, the note last: a note without chunks is an upload at offset 0. */

@@ -126,6 +126,51 @@ const cases: Readonly<Record<string, Case>> = {
     assert.equal((await all(session.read())).toString(), 'abcdef');
     await session.abort();
   },
+  'shows to who reads beside the writer what was appended, as it comes': async (storage) => {
+    const bytes = randomBytes(12_000_003);
+    const digest = digestOf(bytes);
+    const session = await storage.create(randomUUID());
+    const gate = Promise.withResolvers<void>();
+    const cut = 10_000_001;
+    const append = session.append(
+      (async function* () {
+        yield* chunksOf(bytes.subarray(0, cut), 65_536);
+        await gate.promise;
+        yield* chunksOf(bytes.subarray(cut), 65_536);
+      })(),
+    );
+    const reader = async (start: number): Promise<Buffer> => {
+      const read: Uint8Array[] = [];
+      let position = start;
+      assert.ok(session.follow);
+      for await (const chunk of session.follow(start)) {
+        read.push(chunk);
+        position += chunk.length;
+        if (position === cut) reached++;
+        if (reached === 2) gate.resolve();
+      }
+      return Buffer.concat(read);
+    };
+    let reached = 0;
+    const readers = [reader(0), reader(9_999_999)];
+    await append;
+    await session.commit(digest);
+    const [whole, end] = await Promise.all(readers);
+    assert.ok(whole && end);
+    assert.ok(whole.length >= cut && end.length >= 2);
+    assert.ok(bytes.subarray(0, whole.length).equals(whole));
+    assert.ok(bytes.subarray(9_999_999, 9_999_999 + end.length).equals(end));
+    assert.ok(bytes.equals(await all(await storage.read(digest))));
+  },
+  'ends the reading beside a writer whose upload is dropped': async (storage) => {
+    const session = await storage.create(randomUUID());
+    await session.append(chunksOf(Buffer.from('abc'), 3));
+    const reader = session.follow?.(0)[Symbol.asyncIterator]();
+    assert.equal(Buffer.from((await reader?.next())?.value ?? '').toString(), 'abc');
+    const next = reader?.next();
+    await session.abort();
+    assert.equal((await next)?.done, true);
+  },
   'commits an upload that nothing was appended to': async (storage) => {
     const session = await storage.create(randomUUID(), 'note');
     await session.commit(digestOf(''));
