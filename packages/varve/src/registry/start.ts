@@ -94,7 +94,7 @@ export async function startRegistry(
   const notifier = new Notifier(config.notifications.endpoints, metadata, logger, (outcome) =>
     metrics?.notified(outcome),
   );
-  const proxy = new PullThrough(upstreamsOf(config), { metadata, uploads, quota, logger });
+  const proxy = new PullThrough(upstreamsOf(config), { metadata, storage, uploads, quota, logger });
   resources.use(proxy);
   const trust = new Trust(readTrustPolicies(config.trust), { metadata, storage });
   const maintenance = new Maintenance({

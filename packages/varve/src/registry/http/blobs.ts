@@ -3,6 +3,7 @@ import type { Digest } from '../../oci/index.ts';
 import { RegistryError } from '../errors.ts';
 import type { BlobRecord } from '../metadata/index.ts';
 import { checkDigest } from '../names.ts';
+import { ArrivingBlob } from '../proxy/index.ts';
 import { matchesEtag, parseRange } from './ranges.ts';
 import type { Handler, Services } from './services.ts';
 
@@ -34,7 +35,7 @@ export const getBlob: Handler = async (exchange, services) => {
   if (exchange.request.method === 'HEAD') {
     return exchange.send(200, [...headers, 'Content-Length', String(blob.size)]);
   }
-  if (storage.presign && !redirect.disable) {
+  if (storage.presign && !redirect.disable && !(blob instanceof ArrivingBlob)) {
     const url = await storage.presign(digest, { method: 'GET', expiresIn: redirect.expires });
     // The address is good for this client and for a time: no cache may keep it longer (RFC 9111 section 4.2.2).
     const answer = ['Location', url.href, 'Docker-Content-Digest', digest, 'Cache-Control', 'no-store'];
@@ -52,6 +53,11 @@ export const getBlob: Handler = async (exchange, services) => {
   const { start, end } = range ?? { start: 0, end: blob.size };
   const status = range ? 206 : 200;
   if (range) headers.push('Content-Range', `bytes ${start}-${end - 1}/${blob.size}`);
+  if (blob instanceof ArrivingBlob) {
+    if (end === blob.size) return await exchange.stream(status, headers, end - start, blob.read(start));
+    // A part of the middle would be whole long before anybody knows whether it is right.
+    await blob.stored;
+  }
   if (end === start) return exchange.send(status, headers, '');
   const source = await storage.read(digest, { start, end }).catch((cause: unknown) => {
     // The records say that it is here: whoever runs the registry has to know (the log does, for the cause).
@@ -74,7 +80,7 @@ async function findBlob(
   repository: string,
   digest: Digest,
   headOnly: boolean,
-): Promise<BlobRecord | undefined> {
+): Promise<BlobRecord | ArrivingBlob | undefined> {
   const blob = await (metadata.useBlob
     ? metadata.useBlob(repository, digest, Date.now() - usedWithinMs)
     : metadata.blob(repository, digest));

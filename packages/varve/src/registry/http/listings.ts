@@ -69,15 +69,18 @@ async function visibleRepositories(
 }
 
 /** The manifests whose subject is this one, as an index. spec.md#listing-referrers. */
-export const listReferrers: Handler = async (exchange, { metadata }) => {
+export const listReferrers: Handler = async (exchange, { metadata, proxy }) => {
   const { name, reference } = exchange.route;
   const subject = checkDigest(reference);
   const artifactType = exchange.query.get('artifactType') || undefined;
-  const found = await metadata.referrers(name, subject, {
-    after: exchange.query.get('last') ?? undefined,
-    limit: maxReferrers + 1,
-    artifactType,
-  });
+  const after = exchange.query.get('last') ?? undefined;
+  const elsewhere = await proxy.referrers(name, subject);
+  const found =
+    elsewhere
+      ?.filter((item) => artifactType === undefined || item.artifactType === artifactType)
+      .filter(({ digest }) => digest > (after ?? ''))
+      .slice(0, maxReferrers + 1) ??
+    (await metadata.referrers(name, subject, { after, limit: maxReferrers + 1, artifactType }));
   const page = cutPage(found, maxReferrers);
   let size = 0;
   let count = 0;

@@ -126,10 +126,13 @@ export class HttpServer {
     this.#running.add(work);
   }
 
-  /** Nothing moved: close, unless it is the server that is at work (the fsync of a large blob takes its time). */
+  /**
+   * Nothing moved: close, unless it is the server that is at work (the fsync of a large blob takes its time, and so does
+   * another registry that a blob comes from): then everything for the client is sent.
+   */
   #onIdle(socket: Socket): void {
     const exchange = this.#exchanges.get(socket);
-    if (exchange?.request.complete && !exchange.response.headersSent) {
+    if (exchange?.request.complete && exchange.response.writableLength === 0) {
       socket.setTimeout(this.#limits.idleTimeoutMs);
     } else {
       socket.destroy();

@@ -7,12 +7,18 @@ import { readManifest } from '../manifests/document.ts';
 import type { BlobRecord, MetadataStore } from '../metadata/index.ts';
 import type { ManifestReference } from '../names.ts';
 import type { Quota } from '../quota/index.ts';
+import type { RegistryStorage } from '../storage/index.ts';
 import type { Uploads } from '../uploads/index.ts';
+import type { ArrivingBlob } from './arriving-blob.ts';
+import { BlobArrivals } from './blob-arrivals.ts';
+import { isServed } from './download.ts';
+import { RecentLists } from './recent-lists.ts';
 import { SingleFlight } from './single-flight.ts';
 import { Upstream, type UpstreamSettings } from './upstream.ts';
 
 interface Parts {
   readonly metadata: MetadataStore;
+  readonly storage: RegistryStorage;
   readonly uploads: Uploads;
   readonly quota: Quota;
   readonly logger: Logger;
@@ -25,9 +31,10 @@ interface Proxied {
 }
 
 const maxRemembered = 50_000;
-/** A cut connection is taken up again so many times without a byte between. */
-const maxFruitlessTries = 4;
-const tagsAgeMs = 60_000;
+/** Tags, or referrers, of all lists that are remembered. */
+const maxListed = 500_000;
+/** A list is no older than this, however seldom tags are asked for. */
+const listAgeMs = 60_000;
 
 /**
  * Repositories that come from other registries: fetched when somebody asks, kept as if they had been pushed (quota,
@@ -39,7 +46,9 @@ export class PullThrough implements AsyncDisposable {
   readonly #flights = new SingleFlight();
   /** When a tag was last asked for, in milliseconds since 1970. */
   readonly #checked = new Map<string, number>();
-  readonly #tags = new Map<string, { readonly at: number; readonly names: readonly string[] }>();
+  readonly #tags = new RecentLists<string>(maxListed);
+  readonly #referrers = new RecentLists<Descriptor>(maxListed);
+  readonly #arrivals: BlobArrivals;
 
   constructor(upstreams: readonly UpstreamSettings[], parts: Parts) {
     // The longest prefix decides.
@@ -47,6 +56,7 @@ export class PullThrough implements AsyncDisposable {
       .map((settings) => new Upstream(settings))
       .toSorted((a, b) => b.prefix.length - a.prefix.length);
     this.#parts = parts;
+    this.#arrivals = new BlobArrivals(parts.uploads, parts.storage);
   }
 
   /** Where a repository comes from, as text for messages; undefined for one of our own. */
@@ -99,61 +109,75 @@ export class PullThrough implements AsyncDisposable {
   }
 
   /**
-   * Fetches a blob that a manifest here names. undefined for a repository of our own, or when no manifest does: this is no
-   * way to read what else the other registry has.
+   * Fetches a blob that a manifest here names; a larger one can be read while it is fetched. undefined for a repository of our
+   * own, or when no manifest names it: this is no way to read what else the other registry has.
    * @throws RegistryError `UNAVAILABLE`, `DENIED` over a quota
    */
-  async ensureBlob(repository: string, digest: Digest): Promise<BlobRecord | undefined> {
+  async ensureBlob(repository: string, digest: Digest): Promise<BlobRecord | ArrivingBlob | undefined> {
     const proxied = this.#find(repository);
     const descriptor = proxied && (await this.#descriptor(repository, digest));
     if (!proxied || !descriptor) return undefined;
-    const { metadata, quota, uploads } = this.#parts;
+    return await this.#flights.run(`blob ${repository} ${digest}`, async () => {
+      for (;;) {
+        const found =
+          (await this.#arrivals.find(repository, digest)) ??
+          (await this.#parts.metadata.blob(repository, digest)) ??
+          (await this.#linkFromElsewhere(proxied, repository, descriptor)) ??
+          (await this.#arrivals.begin(repository, proxied.remote, descriptor, (cause) =>
+            this.#explain(proxied, repository, digest, cause),
+          ));
+        if (found) return found;
+      }
+    });
+  }
+
+  /**
+   * Another repository's copy will do, once the other registry has shown that this one has it, too: a manifest may name what
+   * its author cannot read.
+   */
+  async #linkFromElsewhere(
+    proxied: Proxied,
+    repository: string,
+    { digest, ...blob }: Descriptor,
+  ): Promise<BlobRecord | undefined> {
+    const { metadata, quota } = this.#parts;
+    if ((await metadata.repositoriesOfBlob(digest, 1)).length === 0) return undefined;
     try {
-      return await this.#flights.run(`blob ${repository} ${digest}`, async () => {
-        // Another repository's copy will do, once the other registry has shown that this one has it, too: a manifest may name
-        // what its author cannot read.
-        const elsewhere = await metadata.repositoriesOfBlob(digest, 1);
-        if (elsewhere.length > 0 && (await isServed(proxied.remote, descriptor))) {
-          const limits = quota.limitsOf(repository);
-          if (await metadata.linkBlob(repository, digest, { limits }))
-            return { digest, size: descriptor.size };
-        }
-        return await this.#flights.run(`bytes ${digest}`, () =>
-          uploads.monolithic(repository, digest, {
-            chunks: download(proxied.remote, descriptor),
-            length: descriptor.size,
-            stop: () => undefined,
-          }),
-        );
-      });
+      await isServed(proxied.remote, { digest, ...blob });
+      const linked = await metadata.linkBlob(repository, digest, { limits: quota.limitsOf(repository) });
+      return linked ? { digest, size: blob.size } : undefined;
     } catch (error) {
-      if (error instanceof RegistryError && error.code !== 'DIGEST_INVALID') throw error;
-      if (isKind(error, 'not-found')) throw new RegistryError('BLOB_UNKNOWN', { detail: { digest } });
-      this.#parts.logger.warn({ err: error, repository, digest }, 'upstream failed');
-      throw awayError(proxied, error);
+      throw this.#explain(proxied, repository, digest, error);
     }
+  }
+
+  /** Why a blob is not to be had, as the client is told. */
+  #explain(proxied: Proxied, repository: string, digest: Digest, error: unknown): RegistryError {
+    if (error instanceof RegistryError && error.code !== 'DIGEST_INVALID') return error;
+    if (isKind(error, 'not-found')) return new RegistryError('BLOB_UNKNOWN', { detail: { digest } });
+    this.#parts.logger.warn({ err: error, repository, digest }, 'upstream failed');
+    return awayError(proxied, error);
   }
 
   /** The other registry's tags; undefined for a repository of our own, and when it is away. */
   async tags(repository: string): Promise<readonly string[] | undefined> {
-    const proxied = this.#find(repository);
-    if (!proxied) return undefined;
-    const kept = this.#tags.get(repository);
-    if (kept && Date.now() - kept.at < tagsAgeMs) return kept.names;
-    try {
-      const names = await this.#flights.run(`tags ${repository}`, async () =>
-        (await Array.fromAsync(proxied.remote.listTags())).toSorted(byBytes),
-      );
-      if (this.#tags.size >= maxRemembered) this.#tags.clear();
-      this.#tags.set(repository, { at: Date.now(), names });
-      return names;
-    } catch (error) {
-      this.#parts.logger.warn({ err: error, repository }, 'upstream failed');
-      return undefined;
-    }
+    return await this.#listed(repository, 'tags', this.#tags, async ({ remote }) =>
+      (await Array.fromAsync(remote.listTags())).toSorted(byBytes),
+    );
+  }
+
+  /**
+   * What the other registry says refers to a manifest, by digest, as new as its tags are; undefined for a repository of our
+   * own, and when it is away and was never asked.
+   */
+  async referrers(repository: string, subject: Digest): Promise<readonly Descriptor[] | undefined> {
+    return await this.#listed(repository, `referrers ${subject}`, this.#referrers, async ({ remote }) =>
+      (await remote.listReferrers(subject)).toSorted((a, b) => byBytes(a.digest, b.digest)),
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#arrivals[Symbol.asyncDispose]();
     await Promise.all(this.#upstreams.map((upstream) => upstream[Symbol.asyncDispose]()));
   }
 
@@ -163,6 +187,29 @@ export class PullThrough implements AsyncDisposable {
       if (name !== undefined) return { upstream, remote: upstream.repository(name) };
     }
     return undefined;
+  }
+
+  /** A list of the other registry, asked for again when it is old; when that fails, the last one. */
+  async #listed<T>(
+    repository: string,
+    what: string,
+    kept: RecentLists<T>,
+    ask: (proxied: Proxied) => Promise<readonly T[]>,
+  ): Promise<readonly T[] | undefined> {
+    const proxied = this.#find(repository);
+    if (!proxied) return undefined;
+    const key = `${repository} ${what}`;
+    const last = kept.get(key);
+    const maxAgeMs = Math.min(listAgeMs, proxied.upstream.checkIntervalMs);
+    if (last && Date.now() - last.at < maxAgeMs) return last.items;
+    try {
+      const items = await this.#flights.run(key, () => ask(proxied));
+      kept.set(key, items);
+      return items;
+    } catch (error) {
+      this.#parts.logger.warn({ err: error, repository }, 'upstream failed');
+      return last?.items;
+    }
   }
 
   #isFresh(repository: string, tag: string, { checkIntervalMs }: Upstream): boolean {
@@ -221,39 +268,6 @@ export class PullThrough implements AsyncDisposable {
 interface ImageDocument {
   readonly config?: Descriptor;
   readonly layers?: readonly Descriptor[];
-}
-
-/** Whether a repository gives a blob, for the price of its first byte. */
-async function isServed(remote: RemoteRepository, blob: Descriptor): Promise<boolean> {
-  const { body } = await remote.getBlob(blob, blob.size > 0 ? { range: { start: 0, end: 1 } } : {});
-  // Leaving the loop ends the answer, also where the range was not heeded.
-  for await (const _ of body) break;
-  return true;
-}
-
-/** The bytes of a blob, taken up where a connection was cut. */
-async function* download(remote: RemoteRepository, blob: Descriptor): AsyncGenerator<Uint8Array, void, void> {
-  let done = 0;
-  for (let tries = 0; done < blob.size || tries === 0; ) {
-    const before = done;
-    try {
-      const { offset, body } = await remote.getBlob(blob, done === 0 ? {} : { range: { start: done } });
-      // A registry without ranges begins again.
-      let skip = done - offset;
-      for await (const chunk of body) {
-        const fresh = skip >= chunk.length ? undefined : chunk.subarray(skip);
-        skip = Math.max(0, skip - chunk.length);
-        if (!fresh) continue;
-        done += fresh.length;
-        yield fresh;
-      }
-      if (done >= blob.size) return;
-      throw new VarveError('unavailable', 'BLOB_CUT', `${remote.host} sent ${done} bytes of ${blob.size}`);
-    } catch (error) {
-      tries = done > before ? 1 : tries + 1;
-      if (!isKind(error, 'unavailable') || tries >= maxFruitlessTries) throw error;
-    }
-  }
 }
 
 function awayError({ remote }: Proxied, cause: unknown): RegistryError {

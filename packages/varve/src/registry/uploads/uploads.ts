@@ -113,8 +113,17 @@ export class Uploads {
     });
   }
 
-  /** A whole blob in one request. @throws RegistryError `DIGEST_INVALID` */
-  async monolithic(repository: string, digest: Digest, body: UploadBody): Promise<BlobRecord> {
+  /**
+   * A whole blob in one request.
+   * @param onSession gets the session once the quota has room, for who reads beside the writing
+   * @throws RegistryError `DIGEST_INVALID`
+   */
+  async monolithic(
+    repository: string,
+    digest: Digest,
+    body: UploadBody,
+    onSession?: (session: WriteSession) => void,
+  ): Promise<BlobRecord> {
     const id = randomUUID();
     this.#receiving.add(id);
     try {
@@ -123,6 +132,7 @@ export class Uploads {
       const known = await this.#metadata.blob(repository, digest);
       if (!known) await reservation.atLeast(body.length ?? 1);
       const session = await this.#storage.create(id);
+      onSession?.(session);
       const hash = new RunningHash(digestAlgorithm(digest));
       try {
         const chunks = hash.through(body.chunks);

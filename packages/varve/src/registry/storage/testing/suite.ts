@@ -142,8 +142,7 @@ const cases: Readonly<Record<string, Case>> = {
     const reader = async (start: number): Promise<Buffer> => {
       const read: Uint8Array[] = [];
       let position = start;
-      assert.ok(session.follow);
-      for await (const chunk of session.follow(start)) {
+      for await (const chunk of session.follow?.(start) ?? []) {
         read.push(chunk);
         position += chunk.length;
         if (position === cut) reached++;
