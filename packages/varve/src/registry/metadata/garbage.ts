@@ -15,7 +15,7 @@ const maxNeeds = 100;
 
 /**
  * Rows under review with what they stand for, and when that was pushed, linked (or used last) or stored.
- * @param linkAge when a link counts as made, of the rows `l` of links and `b` of blobs.
+ * @param linkAge see Dialect
  */
 function listings(linkAge: string): Readonly<Record<ReviewKind, string>> {
   return {
@@ -59,10 +59,9 @@ export class Garbage implements GarbageRecords {
   readonly #records: Records;
   readonly #listing: Readonly<Record<ReviewKind, string>>;
 
-  /** @param options.linkAge see {@link listings}; where one node alone tells clients of blobs, when the link was made. */
-  constructor(records: Records, options: { readonly linkAge?: string } = {}) {
+  constructor(records: Records) {
     this.#records = records;
-    this.#listing = listings(options.linkAge ?? 'l.linked_at');
+    this.#listing = listings(records.dialect.linkAge);
   }
 
   async reviewAll(limit: number, cursor: SweepCursor = [0, 0, 0]): Promise<SweepStep<number>> {

@@ -1,7 +1,7 @@
 export { openSqliteRobots } from './robots.ts';
 export { SqliteMetadata } from './sqlite-metadata.ts';
 export { overQuota } from './usage.ts';
-export { tagIsImmutable } from './manifests.ts';
+export { tagIsImmutable } from './put-manifest.ts';
 export type {
   Awaitable,
   BlobRecord,

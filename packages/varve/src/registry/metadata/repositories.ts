@@ -1,50 +1,47 @@
-import type { State } from '../../state/index.ts';
+import { row, rows, type Steps } from './steps.ts';
 import type { Page } from './types.ts';
 
 const maxCachedIds = 10_000;
 
-/** Names of repositories and their ids. A repository comes into being with its first blob or manifest. */
+/** Names of repositories and their ids. A repository comes into being with its first blob or manifest, and stays. */
 export class Repositories {
-  readonly #state: State;
   // Names repeat with every request; the ids never change.
   readonly #ids = new Map<string, number>();
 
-  constructor(state: State) {
-    this.#state = state;
-  }
-
-  id(name: string): number | undefined {
-    const cached = this.#ids.get(name);
-    if (cached !== undefined) return cached;
-    const row = this.#state.prepare('SELECT id FROM registry_repositories WHERE name = ?').get(name);
-    if (!row) return undefined;
-    const id = Number(row['id']);
-    if (this.#ids.size >= maxCachedIds) this.#ids.clear();
-    this.#ids.set(name, id);
+  /** For reads only: what a write finds may be undone, and must not be remembered. */
+  *id(name: string): Steps<number | undefined> {
+    const id = yield* this.idInWrite(name);
+    if (id !== undefined) {
+      if (this.#ids.size >= maxCachedIds) this.#ids.clear();
+      this.#ids.set(name, id);
+    }
     return id;
   }
 
-  /** Within a transaction that may roll back, so the id is not remembered here. */
-  idOrCreate(name: string): number {
-    const known = this.#ids.get(name);
+  *idInWrite(name: string): Steps<number | undefined> {
+    const cached = this.#ids.get(name);
+    if (cached !== undefined) return cached;
+    const found = yield* row('SELECT id FROM registry_repositories WHERE name = ?1', name);
+    return found && Number(found['id']);
+  }
+
+  *idOrCreate(name: string): Steps<number> {
+    const known = yield* this.idInWrite(name);
     if (known !== undefined) return known;
-    this.#state
-      .prepare('INSERT INTO registry_repositories (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING')
-      .run(name, Date.now());
-    return Number(
-      this.#state.prepare('SELECT id FROM registry_repositories WHERE name = ?').get(name)?.['id'],
+    const made = yield* row(
+      'INSERT INTO registry_repositories (name, created_at) VALUES (?1, ?2) RETURNING id',
+      name,
+      Date.now(),
     );
+    return Number(made?.['id']);
   }
+}
 
-  /** Empties the memory, after a commit that failed. */
-  forget(): void {
-    this.#ids.clear();
-  }
-
-  list(page: Page): string[] {
-    return this.#state
-      .prepare('SELECT name FROM registry_repositories WHERE name > ? ORDER BY name LIMIT ?')
-      .all(page.after ?? '', page.limit)
-      .map((row) => String(row['name']));
-  }
+export function* listRepositories(page: Page): Steps<string[]> {
+  const found = yield* rows(
+    'SELECT name FROM registry_repositories WHERE name > ?1 ORDER BY name LIMIT ?2',
+    page.after ?? '',
+    page.limit,
+  );
+  return found.map((one) => String(one['name']));
 }

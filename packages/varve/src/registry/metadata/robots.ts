@@ -5,7 +5,7 @@ import { change, type Records, row, rows, type Steps } from './steps.ts';
 import type { Awaitable, RobotGrant, RobotRecord, RobotRecords } from './types.ts';
 
 /** Accounts are a schema of their own: they are no part of what storage can rebuild. */
-const accountsSchema: Schema = {
+export const accountsSchema: Schema = {
   room: 'registry_accounts',
   migrations: [
     `
@@ -22,9 +22,9 @@ const accountsSchema: Schema = {
 };
 
 /** The robot accounts in SQLite, by themselves. */
-export function openSqliteRobots(state: State, records: Records = new SqliteRecords(state)): RobotRecords {
+export function openSqliteRobots(state: State): RobotRecords {
   state.migrate(accountsSchema);
-  return new Robots(records);
+  return new Robots(new SqliteRecords(state));
 }
 
 /** {@link RobotRecords} in SQL. */

@@ -1,6 +1,5 @@
 import { VarveError } from '../../base/index.ts';
 import { type Descriptor, type Digest, isDigest } from '../../oci/index.ts';
-import type { Uncopied } from './types.ts';
 
 /** A row as the database gives it. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -22,17 +21,6 @@ export function referrerOfRow(row: Row): Descriptor {
     size: Number(row['size']),
     ...(artifactType === undefined ? {} : { artifactType }),
     ...(annotations === undefined ? {} : { annotations: JSON.parse(annotations) as Record<string, string> }),
-  };
-}
-
-/** A row of the manifests and tags that are not copied. */
-export function uncopiedOfRow(row: Row): Uncopied {
-  return {
-    id: Number(row['id']),
-    version: Number(row['version']),
-    kind: row['kind'] === 'tag' ? 'tag' : 'manifest',
-    repository: String(row['repository']),
-    name: String(row['name']),
   };
 }
 

@@ -22,7 +22,7 @@ async function count<T>(
 test('shares a commit between writes, and one that fails does not take the others along', async () => {
   using state = new State(':memory:');
   state.migrate({ room: 'demo', migrations: ['CREATE TABLE demo (name TEXT PRIMARY KEY) STRICT'] });
-  const commits = new GroupCommit(state, () => undefined);
+  const commits = new GroupCommit(state);
   const insert = (name: string): Promise<unknown> =>
     commits.write(() => state.prepare('INSERT INTO demo VALUES (?)').run(name));
   const results = await Promise.allSettled([insert('a'), insert('a'), insert('b')]);
@@ -36,7 +36,7 @@ test('shares a commit between writes, and one that fails does not take the other
 test('undoes all of a write that fails half-way', async () => {
   using state = new State(':memory:');
   state.migrate({ room: 'demo', migrations: ['CREATE TABLE demo (name TEXT PRIMARY KEY) STRICT'] });
-  const commits = new GroupCommit(state, () => undefined);
+  const commits = new GroupCommit(state);
   await assert.rejects(
     commits.write(() => {
       state.prepare('INSERT INTO demo VALUES (?)').run('half');
@@ -56,7 +56,7 @@ test('makes no repository of a push that is refused', async () => {
     },
   );
   assert.equal(await metadata.linkBlob('b', digestOf('x')), false);
-  assert.deepEqual(metadata.repositories({ limit: 10 }), []);
+  assert.deepEqual(await metadata.repositories({ limit: 10 }), []);
   metadata.close();
 });
 
@@ -94,12 +94,12 @@ test('keeps of a blob that is gone what a manifest still says of it', async () =
   const metadata = new SqliteMetadata(':memory:');
   const digest = digestOf('foreign');
   await metadata.putManifest('a', manifest('m', { optionalBlobs: [digest] }), ['v1']);
-  assert.equal(metadata.blob('a', digest), undefined);
+  assert.equal(await metadata.blob('a', digest), undefined);
   await metadata.addBlob('a', { digest, size: 7 });
   assert.deepEqual(await metadata.removeBlob('a', digest), 'referenced');
   const later = Date.now() + 1;
   assert.deepEqual((await metadata.garbage.review('link', later, 10, () => false)).found, []);
-  assert.equal(metadata.blob('a', digest)?.size, 7);
+  assert.equal((await metadata.blob('a', digest))?.size, 7);
   metadata.close();
 });
 
@@ -116,13 +116,13 @@ test('answers every request from an index', async () => {
   await metadata.addBlob('a', blob);
   await metadata.putManifest('a', manifest('m', { blobs: [blob], subject: digestOf('s') }), ['v1']);
   await metadata.linkBlob('c', blob.digest);
-  metadata.manifestByTag('a', 'v1');
-  metadata.manifestByDigest('a', digestOf('m'));
-  metadata.manifestContent('a', digestOf('m'));
-  metadata.tags('a', { limit: 10 });
-  metadata.repositories({ limit: 10 });
-  metadata.referrers('a', digestOf('s'), { limit: 10, artifactType: 'x/y' });
-  metadata.repositoriesOfBlob(blob.digest, 10);
+  await metadata.manifestByTag('a', 'v1');
+  await metadata.manifestByDigest('a', digestOf('m'));
+  await metadata.manifestContent('a', digestOf('m'));
+  await metadata.tags('a', { limit: 10 });
+  await metadata.repositories({ limit: 10 });
+  await metadata.referrers('a', digestOf('s'), { limit: 10, artifactType: 'x/y' });
+  await metadata.repositoriesOfBlob(blob.digest, 10);
   for (const kind of ['manifest', 'link', 'blob'] as const) {
     await metadata.garbage.underReview(kind, Date.now() + 1, 10);
     await metadata.garbage.review(kind, 0, 10, () => false);
@@ -130,14 +130,14 @@ test('answers every request from an index', async () => {
   for (let cursor: readonly number[] | undefined = [0, 0, 0]; cursor; ) {
     cursor = (await metadata.garbage.reviewAll(10, cursor)).next;
   }
-  metadata.tagRecords('a', { limit: 10 });
-  metadata.recordPulls([
+  await metadata.tagRecords('a', { limit: 10 });
+  await metadata.recordPulls([
     { repository: 'a', reference: { tag: 'v1' }, at: 1 },
     { repository: 'a', reference: { digest: digestOf('m') }, at: 2 },
   ]);
-  metadata.usedBytes('repository', 'a');
-  metadata.usedBytes('namespace', 'a');
-  metadata.usages({ limit: 10 });
+  await metadata.usedBytes('repository', 'a');
+  await metadata.usedBytes('namespace', 'a');
+  await metadata.usages({ limit: 10 });
   await metadata.scrubbing.blobs({ limit: 10 });
   await metadata.scrubbing.setDamaged(blob.digest, false);
   await metadata.scrubbing.concerned(blob.digest);

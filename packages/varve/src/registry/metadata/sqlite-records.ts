@@ -4,32 +4,42 @@ import type { Answer, Records, Statement, Steps } from './steps.ts';
 
 /** Records in one SQLite file: reads are answered at once, writes share commits. */
 export class SqliteRecords implements Records {
+  // The one node that there is remembers itself whom it told of a blob, and nobody else changes rows.
+  readonly dialect = { linkAge: 'l.linked_at', skipLocked: '' };
   readonly #state: State;
   readonly #commits: GroupCommit;
 
-  constructor(state: State, commits: GroupCommit = new GroupCommit(state, () => undefined)) {
+  constructor(state: State) {
     this.#state = state;
-    this.#commits = commits;
+    this.#commits = new GroupCommit(state);
   }
 
   read<T>(steps: Steps<T>): T {
-    return this.#take(steps);
-  }
-
-  async write<T>(steps: () => Steps<T>, options: { readonly durable?: boolean } = {}): Promise<T> {
-    const work = (): T => this.#take(steps());
-    if (options.durable === false) return this.#state.transaction(work, { durable: false });
-    return await this.#commits.write(work);
-  }
-
-  #take<T>(steps: Steps<T>): T {
     let step = steps.next();
     while (!step.done) step = steps.next(this.#answer(step.value));
     return step.value;
   }
 
+  write<T>(steps: () => Steps<T>): Promise<T> {
+    return this.#commits.write(() => this.read(steps()));
+  }
+
+  note<T>(steps: Steps<T>): T {
+    return this.#state.transaction(() => this.read(steps), { durable: false });
+  }
+
+  /** Commits what waits, and closes the file. */
+  close(): void {
+    this.#commits.flush();
+    this.#state.close();
+  }
+
   #answer({ text, values, wants }: Statement): Answer {
     const statement = this.#state.prepare(text);
+    if (wants === 'row') {
+      const found = statement.get(...values);
+      return { rows: found ? [found] : [], changes: 0 };
+    }
     if (wants === 'rows') return { rows: statement.all(...values), changes: 0 };
     return { rows: [], changes: Number(statement.run(...values).changes) };
   }

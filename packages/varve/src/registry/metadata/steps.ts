@@ -7,8 +7,8 @@ export type SqlValue = string | number | Uint8Array | null;
 export interface Statement {
   readonly text: string;
   readonly values: readonly SqlValue[];
-  /** The rows that it finds (or returns), or how many it changed. */
-  readonly wants: 'rows' | 'changes';
+  /** The rows that it finds (or returns), the first of them, or how many it changed. */
+  readonly wants: 'rows' | 'row' | 'changes';
 }
 
 export interface Answer {
@@ -22,15 +22,23 @@ export interface Answer {
  */
 export type Steps<T> = Generator<Statement, T, Answer>;
 
+/** Where the SQL of the databases differs. */
+export interface Dialect {
+  /** When a repository counts as having been given a blob, of the rows `l` of links and `b` of blobs. */
+  readonly linkAge: string;
+  /** Ends a SELECT of rows to be changed: those that another server is changing are passed over. */
+  readonly skipLocked: string;
+}
+
 /** A database that the records are in. */
 export interface Records {
+  readonly dialect: Dialect;
   /** Runs statements that change nothing; each sees what is committed by then. */
   read<T>(steps: Steps<T>): Awaitable<T>;
-  /**
-   * Runs `steps` all or nothing, and again when another node's came between: they have no effects of their own.
-   * @param options.durable false: the end of the process leaves it, a loss of power may not. Default true.
-   */
-  write<T>(steps: () => Steps<T>, options?: { readonly durable?: boolean }): Promise<T>;
+  /** Runs `steps` all or nothing, and again when another node's came between: they have no effects of their own. */
+  write<T>(steps: () => Steps<T>): Promise<T>;
+  /** Runs statements that each stand alone, and that a loss of power may undo. */
+  note<T>(steps: Steps<T>): Awaitable<T>;
 }
 
 /** The rows that a statement finds. */
@@ -40,7 +48,7 @@ export function* rows(text: string, ...values: readonly SqlValue[]): Steps<reado
 
 /** The first row that a statement finds. */
 export function* row(text: string, ...values: readonly SqlValue[]): Steps<Row | undefined> {
-  return (yield { text, values, wants: 'rows' }).rows[0];
+  return (yield { text, values, wants: 'row' }).rows[0];
 }
 
 /** How many rows a statement changed. */

@@ -4,11 +4,11 @@ import { Pool, type PoolClient, type PoolConfig, types } from 'pg';
 import { KeyedLock, VarveError } from '../../../base/index.ts';
 import { RegistryError } from '../../errors.ts';
 import type { Row } from '../rows.ts';
-import type { SqlValue } from '../steps.ts';
+import type { Answer, Statement } from '../steps.ts';
 import { migrations } from './schema.ts';
 
-// Sizes and times are below 2^53: as numbers, not as text. OID 20 is int8, 1700 numeric (a sum of int8).
-const numeric = { 20: Number, 1700: Number } as const;
+// Sizes and times are below 2^53: as numbers, not as text. A sum of INT8 is NUMERIC.
+const numbers: ReadonlySet<number> = new Set([types.builtins.INT8, types.builtins.NUMERIC]);
 
 /** SQLSTATE of a transaction that has to be tried again: serialization_failure, deadlock_detected. */
 const retried: ReadonlySet<unknown> = new Set(['40001', '40P01']);
@@ -25,18 +25,16 @@ interface Prepared {
   readonly text: string;
 }
 
-/** One transaction's statements. */
-export interface Transaction {
-  rows(text: string, values?: readonly SqlValue[]): Promise<Row[]>;
-  /** @returns how many rows it changed */
-  run(text: string, values?: readonly SqlValue[]): Promise<number>;
+/** Where statements are made: in one transaction, or each in its own. */
+export interface Statements {
+  answer(statement: Statement): Promise<Answer>;
 }
 
 /**
  * A PostgreSQL database for the registry's records. Writes are serializable transactions that are tried again when another
  * node's came between (postgresql.org/docs/15/transaction-iso.html), so that nobody has to reason about locks.
  */
-export class Database implements Transaction {
+export class Database implements Statements {
   readonly #pool: Pool;
   readonly #locks: Pool;
   /** In front of the database's locks, so that this process's own waiters take no connection. */
@@ -51,9 +49,7 @@ export class Database implements Transaction {
       idleTimeoutMillis: 60_000,
       application_name: 'varve registry',
       types: {
-        getTypeParser: ((oid: number, format?: 'text') =>
-          numeric[oid as keyof typeof numeric] ??
-          types.getTypeParser(oid, format)) as typeof types.getTypeParser,
+        getTypeParser: (type, format) => (numbers.has(type) ? Number : types.getTypeParser(type, format)),
       },
     };
     this.#pool = new Pool({ ...config, max: options.connections ?? 16 });
@@ -92,25 +88,21 @@ export class Database implements Transaction {
     });
   }
 
-  async rows(text: string, values: readonly SqlValue[] = []): Promise<Row[]> {
+  async answer(statement: Statement): Promise<Answer> {
     try {
-      return (await this.#pool.query<Row>({ ...this.#prepared(text), values: [...values] })).rows;
+      return await this.#query(this.#pool, statement);
     } catch (error) {
       throw asUnavailable(error);
     }
   }
 
-  async run(text: string, values: readonly SqlValue[] = []): Promise<number> {
-    return await this.write((transaction) => transaction.run(text, values));
-  }
-
   /** Runs `work` all or nothing, again when another transaction came between: it must have no effects of its own. */
-  async write<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
+  async write<T>(work: (transaction: Statements) => Promise<T>): Promise<T> {
     return await this.#with(this.#pool, async (client) => {
       for (let tries = 1; ; tries++) {
         try {
           await client.query('BEGIN ISOLATION LEVEL SERIALIZABLE');
-          const result = await work(this.#transaction(client));
+          const result = await work({ answer: (statement) => this.#query(client, statement) });
           await client.query('COMMIT');
           return result;
         } catch (error) {
@@ -162,13 +154,9 @@ export class Database implements Transaction {
     }
   }
 
-  #transaction(client: PoolClient): Transaction {
-    return {
-      rows: async (text, values = []) =>
-        (await client.query<Row>({ ...this.#prepared(text), values: [...values] })).rows,
-      run: async (text, values = []) =>
-        (await client.query({ ...this.#prepared(text), values: [...values] })).rowCount ?? 0,
-    };
+  async #query(place: Pool | PoolClient, { text, values }: Statement): Promise<Answer> {
+    const { rows, rowCount } = await place.query<Row>({ ...this.#prepared(text), values: [...values] });
+    return { rows, changes: rowCount ?? 0 };
   }
 
   /** Statements are prepared once per connection, under a name. Places of values are `$1` here, and `?1` in SQLite. */
