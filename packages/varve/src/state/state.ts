@@ -1,7 +1,8 @@
-import { mkdirSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, fdatasync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { backup, DatabaseSync, type StatementSync } from 'node:sqlite';
+import { promisify } from 'node:util';
 import { syncFolder, VarveError } from '../base/index.ts';
 
 /**
@@ -13,6 +14,8 @@ export interface Schema {
   readonly migrations: readonly string[];
 }
 
+const syncData = promisify(fdatasync);
+
 /**
  * The record store: one SQLite file (WAL, full sync), one writing process. A commit that returned is durable.
  * Records are written after the bytes they speak of (DESIGN section 4).
@@ -20,12 +23,16 @@ export interface Schema {
 export class State implements Disposable {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  readonly #path: string;
+  #log: number | undefined;
+  #syncs = 0;
   #depth = 0;
   #open = true;
 
   /** @param path file, created with its folder when missing; `:memory:` for tests. */
   constructor(path: string) {
     if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o710 });
+    this.#path = path;
     this.#database = new DatabaseSync(path);
     this.#database.exec(
       'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;',
@@ -90,6 +97,23 @@ export class State implements Disposable {
     this.#database.exec('PRAGMA wal_checkpoint(PASSIVE)');
   }
 
+  /**
+   * Brings the commits made so far that were not durable to disk, on another thread: this one works on. SQLite locks the
+   * database and its index, never the log, so that a descriptor of our own takes no lock away (sqlite.org/lockingv3.html).
+   * @throws what fdatasync(2) says; whether those commits outlive a loss of power is then not known
+   */
+  async sync(): Promise<void> {
+    if (this.#path === ':memory:') return;
+    this.#log ??= openSync(`${this.#path}-wal`, 'r');
+    this.#syncs++;
+    try {
+      await syncData(this.#log);
+    } finally {
+      this.#syncs--;
+      if (!this.#open) this.#closeLog();
+    }
+  }
+
   /** Rows changed since the opening: tells whether a copy is still the newest. */
   get changes(): number {
     return Number(this.prepare('SELECT total_changes() AS count').get()?.['count'] ?? 0);
@@ -127,6 +151,14 @@ export class State implements Disposable {
     this.#open = false;
     this.#statements.clear();
     this.#database.close();
+    this.#closeLog();
+  }
+
+  /** Not while a thread uses it: its number could by then be another file's. */
+  #closeLog(): void {
+    if (this.#log === undefined || this.#syncs > 0) return;
+    closeSync(this.#log);
+    this.#log = undefined;
   }
 
   [Symbol.dispose](): void {
