@@ -33,6 +33,7 @@ const manifestAccept = [
   mediaTypes.ociManifest,
   mediaTypes.dockerManifest,
 ].join(', ');
+const schema1Types = 'application/vnd.docker.distribution.manifest.v1+';
 const referrersLimit = 4 * 1024 * 1024;
 const maxReferrers = 1000;
 const tagPageLimit = 8 * 1024 * 1024;
@@ -302,8 +303,11 @@ export class HttpRepository implements RemoteRepository {
     return await use(this.#origin, request);
   }
 
-  /** @throws VarveError `data-loss` when the bytes are not what was asked for or announced. */
+  /** @throws VarveError `data-loss` when the bytes are not what was asked for or announced, `invalid` for schema 1. */
   #toManifest(tagOrDigest: string, answer: HttpAnswer, bytes: Buffer): RawManifest {
+    const sent = contentType(answer);
+    // Before its digest, which is not that of these bytes.
+    if (sent.startsWith(schema1Types)) throw schema1Error(this.#show(tagOrDigest));
     const announced = answer.header('docker-content-digest');
     const promised = [
       ...(isDigest(tagOrDigest) ? [tagOrDigest] : []),
@@ -315,7 +319,6 @@ export class HttpRepository implements RemoteRepository {
       const message = `the manifest of ${this.#show(tagOrDigest)} hashes to ${found}, not to ${digest}`;
       throw new VarveError('data-loss', 'DIGEST_MISMATCH', message, { subject: digest });
     }
-    const sent = contentType(answer);
     const mediaType = isKnown(sent) ? sent : parseManifestDocument(bytes).mediaType;
     return { descriptor: { mediaType, digest: promised[0] ?? digestOf(bytes), size: bytes.length }, bytes };
   }
@@ -368,6 +371,16 @@ export class HttpRepository implements RemoteRepository {
 
 function contentType(answer: HttpAnswer): string {
   return (answer.header('content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
+}
+
+/** In dockerd's words. */
+function schema1Error(reference: string): VarveError {
+  return new VarveError(
+    'invalid',
+    'MANIFEST_INVALID',
+    `Docker Image Format v1 and Docker Image manifest version 2, schema 1 support has been removed. Suggest the author of ${reference} to upgrade the image to the OCI Format or Docker Image manifest v2, schema 2. More information at https://docs.docker.com/go/deprecated-image-specs/`,
+    { subject: reference, hint: '`skopeo copy` converts it on the way to another registry or archive' },
+  );
 }
 
 function isKnown(mediaType: string): boolean {

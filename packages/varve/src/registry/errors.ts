@@ -41,6 +41,7 @@ export const registryErrorCodes = {
     kind: 'invalid',
     message: 'invalid number of results requested',
   },
+  MANIFEST_UNVERIFIED: { status: 400, kind: 'invalid', message: 'manifest failed signature verification' },
   UNKNOWN: { status: 500, kind: 'internal', message: 'unknown error' },
   UNAVAILABLE: { status: 503, kind: 'unavailable', message: 'service unavailable' },
 } as const satisfies Readonly<Record<string, CodeEntry>>;

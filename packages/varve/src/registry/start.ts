@@ -126,6 +126,7 @@ export async function startRegistry(
         immutableTags: (repository) => immutableTags(config.tags.immutable, repository),
         redirect: config.storage.redirect,
         deleteEnabled: config.storage.delete.enabled,
+        schema1Enabled: config.compatibility.schema1.enabled,
         readOnly: config.storage.maintenance.readonly.enabled,
         pages: config.ui.enabled ? openPages(config, root) : undefined,
         get auth() {

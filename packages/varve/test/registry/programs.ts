@@ -68,8 +68,12 @@ async function serving(t: TestContext, argv: readonly string[]): Promise<ServerP
   return server(t, child, url);
 }
 
-/** Starts Debian's docker-registry with deleting allowed. */
-export async function startDockerRegistry(t: TestContext, folder: string): Promise<ServerProcess> {
+/** Starts Debian's docker-registry with deleting allowed. @param more blocks of its configuration */
+export async function startDockerRegistry(
+  t: TestContext,
+  folder: string,
+  more: object = {},
+): Promise<ServerProcess> {
   const port = await freePort();
   const config = join(folder, 'docker-registry.yml');
   writeFileSync(
@@ -79,6 +83,7 @@ export async function startDockerRegistry(t: TestContext, folder: string): Promi
       log: { level: 'error', accesslog: { disabled: true } },
       storage: { filesystem: { rootdirectory: join(folder, 'docker-registry') }, delete: { enabled: true } },
       http: { addr: `127.0.0.1:${port}`, relativeurls: true },
+      ...more,
     }),
   );
   const child = spawn('docker-registry', ['serve', config], { stdio: 'ignore' });

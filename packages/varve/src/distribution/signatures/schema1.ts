@@ -2,63 +2,114 @@ import { createPublicKey, type JsonWebKey, type KeyObject, verify } from 'node:c
 
 export const schema1SignedType = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
 
-const hashes: Readonly<Record<string, string>> = { ES256: 'sha256', ES384: 'sha384', ES512: 'sha512' };
+/** libtrust's algorithms with the kind of key each is for. */
+const algorithms: Readonly<Record<string, { readonly hash: string; readonly keyType: string }>> = {
+  ES256: { hash: 'sha256', keyType: 'ec' },
+  ES384: { hash: 'sha384', keyType: 'ec' },
+  ES512: { hash: 'sha512', keyType: 'ec' },
+  RS256: { hash: 'sha256', keyType: 'rsa' },
+  RS384: { hash: 'sha384', keyType: 'rsa' },
+  RS512: { hash: 'sha512', keyType: 'rsa' },
+};
 const maxSignatures = 16;
 
 type Json = Readonly<Record<string, unknown>>;
 
+/** A Docker manifest of schema 1 taken out of its envelope. Nothing is verified by that. */
+export interface Schema1Envelope {
+  /** The bytes that are signed; their digest is the manifest's. */
+  readonly payload: Uint8Array;
+  /** {@link Schema1Envelope.payload} as JSON: what the envelope holds beside the signatures. */
+  readonly document: Json;
+  readonly signatures: readonly Schema1Signature[];
+}
+
+interface Schema1Signature {
+  readonly head: string;
+  readonly algorithm: unknown;
+  readonly jwk: unknown;
+  readonly bytes: Uint8Array;
+}
+
 /**
- * Checks the JWS of a Docker manifest of schema 1: the signed bytes are the document up to `formatLength`, and the tail that
- * the protected header names (docker/distribution, docs/spec/manifest-v2-1.md; libtrust's "pretty JSON signature").
- * @param keys the trusted ones; with none, it is enough that the document is as its own key signed it.
+ * Opens libtrust's "pretty JSON signature": the signed bytes are the document up to `formatLength`, and the tail that the
+ * protected headers name (docker/distribution, docs/spec/manifest-v2-1.md).
+ * @returns why it cannot be opened, as a sentence without full stop
+ */
+export function openSchema1(envelope: Uint8Array): Schema1Envelope | string {
+  const bytes = Buffer.from(envelope.buffer, envelope.byteOffset, envelope.length);
+  const outer = parse(bytes);
+  const items = outer?.['signatures'];
+  if (!outer || !Array.isArray(items) || items.length === 0) return 'it is not signed';
+  if (items.length > maxSignatures) return 'it has too many signatures';
+  const signatures: Schema1Signature[] = [];
+  let payload: Buffer | undefined;
+  for (const item of items as readonly unknown[]) {
+    const { header, signature, protected: head } = (item ?? {}) as Json;
+    const { alg, jwk } = (header ?? {}) as Json;
+    if (typeof signature !== 'string' || typeof head !== 'string') return 'its signature is malformed';
+    const { formatLength, formatTail } = parse(Buffer.from(head, 'base64url')) ?? {};
+    if (!isLength(formatLength, bytes.length) || typeof formatTail !== 'string')
+      return 'its signature is malformed';
+    const signed = Buffer.concat([bytes.subarray(0, formatLength), Buffer.from(formatTail, 'base64url')]);
+    if (payload && !payload.equals(signed)) return 'its signatures are of different documents';
+    payload = signed;
+    signatures.push({ head, algorithm: alg, jwk, bytes: Buffer.from(signature, 'base64url') });
+  }
+  const document = payload && parse(payload);
+  // What is read of the envelope must be what was signed: the same members but for the signatures.
+  const { signatures: _, ...rest } = outer;
+  if (!payload || !document || JSON.stringify(document) !== JSON.stringify(rest))
+    return 'what is signed is another document';
+  return { payload, document, signatures };
+}
+
+/**
+ * Checks the signatures of a Docker manifest of schema 1.
+ * @param keys the trusted ones, a signature of one of which is enough; with none, every signature has to be of the key it
+ * names, which says that nothing was changed and not by whom.
  * @returns undefined when it holds, else why not as a sentence without full stop
  */
-export function checkSchema1(bytes: Uint8Array, keys: readonly KeyObject[]): string | undefined {
-  const document = parse(Buffer.from(bytes).toString());
-  const signatures = document?.['signatures'];
-  if (!Array.isArray(signatures) || signatures.length === 0) return 'it is not signed';
-  if (signatures.length > maxSignatures) return 'it has too many signatures';
-  let reason = 'none of the trusted keys made it';
-  for (const item of signatures as readonly unknown[]) {
-    const result = checkOne(Buffer.from(bytes), (item ?? {}) as Json, keys);
-    if (result === undefined) return undefined;
-    reason = result;
+export function checkSchema1(
+  manifest: Uint8Array | Schema1Envelope,
+  keys: readonly KeyObject[],
+): string | undefined {
+  const envelope = manifest instanceof Uint8Array ? openSchema1(manifest) : manifest;
+  if (typeof envelope === 'string') return envelope;
+  const payload = Buffer.from(envelope.payload).toString('base64url');
+  let reason: string | undefined;
+  for (const signature of envelope.signatures) {
+    const wrong = checkOne(signature, payload, keys);
+    if (keys.length > 0 && wrong === undefined) return undefined;
+    reason ??= wrong;
   }
   return reason;
 }
 
-function checkOne(bytes: Buffer, item: Json, keys: readonly KeyObject[]): string | undefined {
-  const { header, signature, protected: head } = item;
-  const { alg, jwk } = (header ?? {}) as Json;
-  if (typeof signature !== 'string' || typeof head !== 'string') return 'its signature is malformed';
-  const fields = parse(Buffer.from(head, 'base64url').toString());
-  const { formatLength, formatTail } = fields ?? {};
-  if (!Number.isSafeInteger(formatLength) || typeof formatTail !== 'string')
-    return 'its signature is malformed';
-  const hash = typeof alg === 'string' && Object.hasOwn(hashes, alg) ? hashes[alg] : undefined;
-  if (hash === undefined) return `its algorithm is ${JSON.stringify(alg)}`;
-  const length = formatLength as number;
-  if (length < 0 || length > bytes.length) return 'its signature is malformed';
-  const payload = Buffer.concat([bytes.subarray(0, length), Buffer.from(formatTail, 'base64url')]);
-  // What is read of the document must be what was signed: the same members but for the signatures.
-  if (!sameDocument(payload, bytes)) return 'what is signed is another document';
+function checkOne(
+  { head, algorithm, jwk, bytes }: Schema1Signature,
+  payload: string,
+  keys: readonly KeyObject[],
+): string | undefined {
+  const known =
+    typeof algorithm === 'string' && Object.hasOwn(algorithms, algorithm) ? algorithms[algorithm] : undefined;
+  if (!known) return `its algorithm is ${JSON.stringify(algorithm)}`;
   const key = readKey(jwk);
-  if (!key) return 'its key is malformed';
+  if (key?.asymmetricKeyType !== known.keyType) return 'its key is malformed';
   if (keys.length > 0 && !keys.some((trusted) => trusted.equals(key)))
     return 'none of the trusted keys made it';
-  const data = Buffer.from(`${head}.${payload.toString('base64url')}`);
   try {
-    const holds = verify(hash, data, { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url'));
-    return holds ? undefined : 'its bytes were changed';
+    const data = Buffer.from(`${head}.${payload}`);
+    return verify(known.hash, data, { key, dsaEncoding: 'ieee-p1363' }, bytes)
+      ? undefined
+      : 'its bytes were changed';
   } catch {
     return 'its bytes were changed';
   }
 }
 
-function sameDocument(payload: Buffer, bytes: Buffer): boolean {
-  const signed = parse(payload.toString());
-  const { signatures: _, ...rest } = parse(bytes.toString()) ?? {};
-  return signed !== undefined && JSON.stringify(signed) === JSON.stringify(rest);
+function isLength(value: unknown, most: number): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= most;
 }
 
 function readKey(jwk: unknown): KeyObject | undefined {
@@ -70,9 +121,9 @@ function readKey(jwk: unknown): KeyObject | undefined {
   }
 }
 
-function parse(text: string): Json | undefined {
+function parse(bytes: Uint8Array): Json | undefined {
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
     return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : undefined;
   } catch {
     return undefined;

@@ -37,6 +37,17 @@ http:
   assert.deepEqual(config?.http.headers, { 'X-Test': ['yes', 'no'] });
 });
 
+test('reads distribution’s block for schema 1, also from the environment', () => {
+  const text = 'compatibility:\n  schema1:\n    signingkeyfile: /k.json\n    enabled: true\n';
+  assert.equal(checkConfig(text).config?.compatibility.schema1.enabled, true);
+  assert.deepEqual(problems(text), [
+    'warning 3:5: compatibility.schema1.signingkeyfile: has no effect: manifests are served with the signatures they were pushed with',
+  ]);
+  const { config } = checkConfig('', { REGISTRY_COMPATIBILITY_SCHEMA1_ENABLED: 'true' });
+  assert.equal(config?.compatibility.schema1.enabled, true);
+  assert.equal(checkConfig('').config?.compatibility.schema1.enabled, false);
+});
+
 test('names unknown keys with their place and goes on', () => {
   const text = 'http:\n  addr: :5000\n  colour: red\nextra: 1\n';
   assert.deepEqual(problems(text), [

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { trustBlock } from '../../distribution/index.ts';
 import { authBlock } from './auth-block.ts';
+import { compatibilityBlock } from './compatibility-block.ts';
 import { httpBlock } from './http-block.ts';
 import { logBlock } from './log-block.ts';
 import { notificationsBlock } from './notifications-block.ts';
@@ -19,6 +20,7 @@ export const configSchema = z.strictObject({
   storage: storageBlock,
   http: httpBlock,
   auth: authBlock,
+  compatibility: compatibilityBlock,
   metadata: metadataBlock,
   proxy: proxyBlock,
   quotas: quotasBlock,
@@ -72,6 +74,7 @@ export const needlessKeys: Readonly<Record<string, string>> = {
   'storage.swift.tempurlcontainerkey': 'the key of the account is used',
   'storage.swift.tempurlmethods': 'GET and HEAD are used',
   'storage.tag': 'tags are looked up in an index',
+  'compatibility.schema1.signingkeyfile': 'manifests are served with the signatures they were pushed with',
   'http.secret': 'uploads are kept by the server, not signed',
   'http.relativeurls': 'locations are always relative',
   'http.host': 'locations are always relative',

@@ -56,14 +56,19 @@ async function listForOlderClients(
 }
 
 /** PUT by tag or digest, with further tags as `tag` parameters. spec.md#pushing-manifests. */
-export const putManifest: Handler = async (exchange, { metadata, quota, immutableTags, notifier, trust }) => {
+export const putManifest: Handler = async (exchange, services) => {
+  const { metadata, quota, immutableTags, notifier, trust } = services;
   const { name, reference } = exchange.route;
   const target = parseManifestReference(reference);
   const tags = 'tag' in target ? [target.tag] : readTags(exchange.query);
   const bytes = await exchange.readBody(maxManifestBytes, tooLarge);
   const expected = 'digest' in target ? target.digest : undefined;
-  const manifest = readManifest(bytes, exchange.header('content-type'), expected);
-  if (tags.length > 0) await trust.requireForTag(name, manifest.digest, bytes);
+  const manifest = readManifest(bytes, exchange.header('content-type'), expected, {
+    enabled: services.schema1Enabled,
+    repository: name,
+    tag: 'tag' in target ? target.tag : undefined,
+  });
+  if (tags.length > 0) await trust.requireForTag(name, manifest);
   await metadata.putManifest(name, manifest, tags, {
     limits: quota.limitsOf(name),
     immutable: immutableTags(name),

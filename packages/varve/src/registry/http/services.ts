@@ -31,6 +31,8 @@ export interface Services {
   /** The test for a repository's tags; undefined when none of them is immutable. */
   readonly immutableTags: (repository: string) => ((tag: string) => boolean) | undefined;
   readonly deleteEnabled: boolean;
+  /** Whether Docker manifests of schema 1 may be pushed. */
+  readonly schema1Enabled: boolean;
   readonly readOnly: boolean;
   /** Whether and for how long (seconds) readers are sent to the storage itself, where it can sign addresses. */
   readonly redirect: { readonly disable: boolean; readonly expires: number };

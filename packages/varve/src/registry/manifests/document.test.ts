@@ -72,7 +72,6 @@ const refused: readonly (readonly [string, Buffer, string?])[] = [
   ['an image that is an index too', encode({ ...image, manifests: [] }), mediaTypes.ociManifest],
   ['an index that is an image too', encode({ ...index, layers: [] }), mediaTypes.ociIndex],
   ['an index with a config', encode({ ...index, config }), mediaTypes.ociIndex],
-  ['schema 1', encode({ schemaVersion: 1 }), 'application/vnd.docker.distribution.manifest.v1+prettyjws'],
   ['schemaVersion 3', encode({ ...image, schemaVersion: 3 }), mediaTypes.ociManifest],
   ['no config', encode({ ...image, config: undefined }), mediaTypes.ociManifest],
   [

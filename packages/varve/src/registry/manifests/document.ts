@@ -1,6 +1,7 @@
 import { type Descriptor, type Digest, digestOf, isDigest, mediaTypes } from '../../oci/index.ts';
 import { RegistryError } from '../errors.ts';
 import type { NewManifest } from '../metadata/index.ts';
+import { isSchema1, readSchema1, type Schema1Push } from './schema1.ts';
 
 /** The least that spec.md#pushing-manifests asks a registry to take, and the most that we do. */
 export const maxManifestBytes = 4 * 1024 * 1024;
@@ -10,7 +11,6 @@ const maxReferences = 10_000;
 const imageTypes: ReadonlySet<string> = new Set([mediaTypes.ociManifest, mediaTypes.dockerManifest]);
 const indexTypes: ReadonlySet<string> = new Set([mediaTypes.ociIndex, mediaTypes.dockerManifestList]);
 const mediaTypePattern = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/i;
-const schema1Prefix = 'application/vnd.docker.distribution.manifest.v1+';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -22,19 +22,24 @@ function invalid(message: string): RegistryError {
  * Reads a pushed manifest: its type, its digest and all it names. Images and indexes are checked, and refused when
  * their type is ambiguous (CVE-2021-41190: a body that is both, or that contradicts its Content-Type). Other types
  * are kept as they are; of those that are JSON the `subject` counts.
- * @throws RegistryError `MANIFEST_INVALID`, `DIGEST_INVALID` when `expected` is not the digest of the bytes.
+ * @param push what a manifest of schema 1 that is being pushed has to agree with; absent for one that is here already
+ * @throws RegistryError `MANIFEST_INVALID`, `DIGEST_INVALID` when `expected` is not the digest of the bytes; and as
+ * {@link readSchema1}
  */
 export function readManifest(
   bytes: Uint8Array,
   contentType: string | undefined,
   expected?: Digest,
+  push?: Schema1Push,
 ): NewManifest {
+  const json = parseObject(bytes);
+  const declared = contentType?.split(';', 1)[0]?.trim().toLowerCase();
+  if (isSchema1(declared, json)) return readSchema1(bytes, expected, push);
   const digest = digestOf(bytes, expected?.startsWith('sha512:') ? 'sha512' : 'sha256');
   if (expected !== undefined && digest !== expected) {
     throw new RegistryError('DIGEST_INVALID', { detail: { expected, actual: digest } });
   }
-  const json = parseObject(bytes);
-  const mediaType = decideType(json, contentType);
+  const mediaType = decideType(json, declared);
   const base = { digest, mediaType, size: bytes.length, bytes };
   if (imageTypes.has(mediaType)) return { ...base, ...readImage(json, mediaType) };
   if (indexTypes.has(mediaType)) return { ...base, ...readIndex(json) };
@@ -50,8 +55,7 @@ function parseObject(bytes: Uint8Array): Json | undefined {
   }
 }
 
-function decideType(json: Json | undefined, contentType: string | undefined): string {
-  const declared = contentType?.split(';', 1)[0]?.trim().toLowerCase();
+function decideType(json: Json | undefined, declared: string | undefined): string {
   const inBody = json?.['mediaType'];
   if (inBody !== undefined && typeof inBody !== 'string') throw invalid('mediaType is not a string');
   const mediaType = declared || inBody?.toLowerCase() || (json && guessType(json));
@@ -60,7 +64,6 @@ function decideType(json: Json | undefined, contentType: string | undefined): st
   if (inBody !== undefined && inBody.toLowerCase() !== mediaType) {
     throw invalid(`mediaType is "${inBody.slice(0, 255)}", Content-Type is "${mediaType}"`);
   }
-  if (mediaType.startsWith(schema1Prefix)) throw invalid('schema 1 is not supported');
   if (imageTypes.has(mediaType) || indexTypes.has(mediaType)) {
     if (!json) throw invalid('not a JSON object');
     if (json['schemaVersion'] !== 2) throw invalid('schemaVersion is not 2');

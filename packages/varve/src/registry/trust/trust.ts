@@ -9,7 +9,7 @@ import {
 import type { Digest } from '../../oci/index.ts';
 import { glob } from '../../base/index.ts';
 import { RegistryError } from '../errors.ts';
-import type { MetadataStore } from '../metadata/index.ts';
+import type { ManifestContent, MetadataStore } from '../metadata/index.ts';
 import type { RegistryStorage } from '../storage/index.ts';
 import { RegistrySignatures } from './registry-signatures.ts';
 
@@ -48,31 +48,26 @@ export class Trust {
   async requireForPull(repository: string, digest: Digest): Promise<void> {
     const policy = this.#find(repository, 'pull');
     if (!policy || this.#isRemembered(repository, digest)) return;
-    const bytes = await this.#metadata.manifestContent(repository, digest);
-    if (!bytes || isSignature(bytes)) return;
-    const reasons: string[] = [];
+    const manifest = await this.#stored(repository, digest);
+    if (!manifest || isSignature(manifest)) return;
     const parents = await this.#metadata.indexesOf(repository, digest, maxParents);
-    for (const subject of [digest, ...parents]) {
-      const reason = await this.#reason(policy, repository, subject);
-      if (reason === undefined) {
-        this.#remember(repository, digest);
-        return;
-      }
-      reasons.push(...reason);
-    }
-    throw refusal(repository, digest, reasons);
+    const reasons = await this.#reasons(policy, repository, manifest, parents);
+    if (reasons !== undefined) throw refusal(repository, digest, reasons);
+    this.#remember(repository, digest);
   }
 
   /**
    * Lets tags point at a manifest that is being pushed.
    * @throws RegistryError `DENIED` with why no signature counts
    */
-  async requireForTag(repository: string, digest: Digest, bytes: Uint8Array): Promise<void> {
+  async requireForTag(repository: string, pushed: ManifestContent): Promise<void> {
     const policy = this.#find(repository, 'push');
-    if (!policy || isSignature(bytes)) return;
-    const reasons = await this.#reason(policy, repository, digest, bytes);
+    if (!policy || isSignature(pushed)) return;
+    // Of a manifest of schema 1 that is here, the signatures stay those it has.
+    const manifest = (await this.#stored(repository, pushed.digest)) ?? pushed;
+    const reasons = await this.#reasons(policy, repository, manifest, []);
     if (reasons === undefined) return;
-    throw refusal(repository, digest, reasons, ': push it by digest, sign it, then tag it');
+    throw refusal(repository, pushed.digest, reasons, ': push it by digest, sign it, then tag it');
   }
 
   #find(repository: string, on: 'push' | 'pull'): TrustPolicy | undefined {
@@ -80,22 +75,32 @@ export class Trust {
     return policy?.on.includes(on) ? policy : undefined;
   }
 
-  /** undefined when a signature counts. */
-  async #reason(
+  async #stored(repository: string, digest: Digest): Promise<ManifestContent | undefined> {
+    const record = await this.#metadata.manifestByDigest(repository, digest);
+    const bytes = record && (await this.#metadata.manifestContent(repository, digest));
+    return bytes && { ...record, bytes };
+  }
+
+  /** undefined when a signature counts: one inside a manifest of schema 1, or one of it or of an index that lists it. */
+  async #reasons(
     { signers }: TrustPolicy,
     repository: string,
-    digest: Digest,
-    pushed?: Uint8Array,
+    { digest, mediaType, bytes }: ManifestContent,
+    parents: readonly Digest[],
   ): Promise<readonly string[] | undefined> {
-    const record = pushed ? undefined : await this.#metadata.manifestByDigest(repository, digest);
-    if (signers.schema1.length > 0 && record?.mediaType === schema1SignedType) {
-      const bytes = await this.#metadata.manifestContent(repository, digest);
-      const reason = bytes && checkSchema1(bytes, signers.schema1);
-      return reason === undefined ? undefined : [reason];
+    const reasons: string[] = [];
+    if (signers.schema1.length > 0 && mediaType === schema1SignedType) {
+      const reason = checkSchema1(bytes, signers.schema1);
+      if (reason === undefined) return undefined;
+      reasons.push(`signature of schema 1: ${reason}`);
     }
     const source = new RegistrySignatures(repository, { metadata: this.#metadata, storage: this.#storage });
-    const verdict = await findTrust(digest, signers, source);
-    return verdict.trusted ? undefined : verdict.reasons;
+    for (const subject of [digest, ...parents]) {
+      const verdict = await findTrust(subject, signers, source);
+      if (verdict.trusted) return undefined;
+      reasons.push(...verdict.reasons);
+    }
+    return reasons;
   }
 
   #isRemembered(repository: string, digest: Digest): boolean {
@@ -109,7 +114,9 @@ export class Trust {
   }
 }
 
-function isSignature(bytes: Uint8Array): boolean {
+function isSignature({ mediaType, bytes }: ManifestContent): boolean {
+  // Its layers are in fsLayers: what else it says is no reason to let it pass.
+  if (mediaType === schema1SignedType) return false;
   try {
     const manifest = JSON.parse(Buffer.from(bytes).toString()) as {
       readonly artifactType?: unknown;

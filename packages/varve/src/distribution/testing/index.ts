@@ -1,0 +1,1 @@
+export { type KeyPair, signSchema1 } from './sign-schema1.ts';
