@@ -27,11 +27,12 @@ export function median(values: readonly number[]): number {
     : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }
 
-/** Runs a command to its end. @throws Error with its stderr when it fails. */
+/** Runs a command to its end. @throws Error with its stderr when it fails, with the limit when that is up. */
 export function must(
   argv: readonly string[],
   env: Readonly<Record<string, string>> = {},
   input?: string,
+  limitMs?: number,
 ): string {
   const [program, ...rest] = argv;
   const result = spawnSync(program as string, rest, {
@@ -39,7 +40,11 @@ export function must(
     encoding: 'utf8',
     maxBuffer: 1 << 28,
     ...(input === undefined ? {} : { input }),
+    ...(limitMs === undefined ? {} : { timeout: limitMs, killSignal: 'SIGKILL' }),
   });
+  if (result.error && 'code' in result.error && result.error.code === 'ETIMEDOUT') {
+    throw new Error(`${argv.at(-1)}: stopped after ${(limitMs as number) / 1000} s, the limit of one step`);
+  }
   if (result.status !== 0) throw new Error(`${argv.join(' ')}: exit ${result.status}\n${result.stderr}`);
   return result.stdout;
 }

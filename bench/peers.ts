@@ -24,11 +24,22 @@ export interface Peers {
 /** True when this process already stands in the namespace of the run. */
 export const inNamespace = process.env['VARVE_BENCH_NAMESPACE'] === '1';
 
-/** Starts this script again inside a new network namespace with its loopback up, and gives its exit code. */
-export function reenter(): number {
+/**
+ * Starts this script again inside a new network namespace with its loopback up, and gives its exit code.
+ * @param more further namespaces, as unshare(1) calls them; with `--mount`, what is mounted ends with the script.
+ */
+export function reenter(...more: readonly string[]): number {
   const { status } = spawnSync(
     'unshare',
-    ['--net', 'sh', '-c', 'ip link set lo up && exec "$0" "$@"', process.execPath, ...process.argv.slice(1)],
+    [
+      '--net',
+      ...more,
+      'sh',
+      '-c',
+      'ip link set lo up && exec "$0" "$@"',
+      process.execPath,
+      ...process.argv.slice(1),
+    ],
     { stdio: 'inherit', env: { ...process.env, VARVE_BENCH_NAMESPACE: '1' } },
   );
   return status ?? 1;

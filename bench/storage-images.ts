@@ -68,6 +68,7 @@ const sizes = [1000, 2000, 4000, 8000, 16_000, 40_000] as const;
 /** Makes layers and images in a folder. */
 export class Workshop {
   readonly #folder: string;
+  readonly #files = new Map<string, Promise<Layer>>();
   #layers = 0;
 
   constructor(folder: string) {
@@ -75,8 +76,14 @@ export class Workshop {
     mkdirSync(folder, { recursive: true });
   }
 
-  /** Files of 1 to 40 KB, a hundred to a folder. */
+  /** Files of 1 to 40 KB, a hundred to a folder; made once. */
   async files(prefix: string, count: number): Promise<Layer> {
+    const known = this.#files.get(prefix) ?? this.#makeFiles(prefix, count);
+    this.#files.set(prefix, known);
+    return await known;
+  }
+
+  async #makeFiles(prefix: string, count: number): Promise<Layer> {
     return await this.#layer((write) => {
       write(header(`${prefix}/`, 'directory'));
       for (let file = 0; file < count; file++) {

@@ -35,42 +35,76 @@ async function timed(work: () => unknown): Promise<number> {
   return performance.now() - start;
 }
 
-/** Leaves this thread free, where a driver may serve what the program reads. */
-async function succeeds(program: string, argv: readonly string[]): Promise<void> {
-  const child = spawn(program, argv, { stdio: ['ignore', 'ignore', 'inherit'] });
-  const code = await new Promise<number | null>((done, reject) => {
-    child.on('error', reject);
-    child.on('exit', done);
+function tooLong(limitMs: number): string {
+  return `stopped after ${limitMs / 1000} s, the limit of one step`;
+}
+
+/** Leaves this thread free, where a driver may serve what the program reads. @returns what it said. */
+async function succeeds(program: string, argv: readonly string[], limitMs: number): Promise<string> {
+  const child = spawn(program, argv, {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    timeout: limitMs,
+    killSignal: 'SIGKILL',
   });
+  let said = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  const [code, signal] = await new Promise<[number | null, string | null]>((done, reject) => {
+    child.on('error', reject);
+    child.on('close', (...how) => done(how));
+  });
+  if (signal === 'SIGKILL') throw new Error(tooLong(limitMs));
   if (code !== 0) throw new Error(`${program}: exit ${code}`);
+  return said;
+}
+
+/** Tells a script's time by its own shell (busybox), in microseconds: starting a container may take many times as long. */
+function clocked(script: string): string {
+  return `start=$EPOCHREALTIME; ${script}; end=$EPOCHREALTIME; echo "$start $end"`;
+}
+
+/** Milliseconds, of what {@link clocked} said. */
+function readClock(said: string): number {
+  const [start = Number.NaN, end = Number.NaN] = (said.trim().split('\n').at(-1) ?? '')
+    .split(' ')
+    .map(Number);
+  return (end - start) * 1000;
 }
 
 export class OurStore implements Store {
   readonly name: string;
   readonly root: string;
   readonly driver: StorageDriver;
+  readonly #limitMs: number;
   readonly #chains = new Map<string, readonly ChainID[]>();
   readonly #roots = new Map<string, string>();
 
-  constructor(driver: StorageDriver, root: string) {
+  /** @param limitMs of one step. */
+  constructor(driver: StorageDriver, root: string, limitMs: number) {
     this.name = driver.name;
     this.driver = driver;
+    this.#limitMs = limitMs;
     this.root = root;
   }
 
   stage(): void {}
 
   async load(images: readonly Image[]): Promise<number> {
+    const signal = AbortSignal.timeout(this.#limitMs);
     return await timed(async () => {
       for (const { name, layers, chain } of images) {
         for (const [index, { path, diffId }] of layers.entries()) {
           const key = chain[index] as ChainID;
-          await this.driver.apply({
+          const layer = {
             chainId: key,
             parent: chain[index - 1],
             diffId,
             path,
             compression: 'gzip',
+          } as const;
+          await this.driver.apply(layer, { signal }).catch((error: unknown) => {
+            throw signal.aborted ? new Error(tooLong(this.#limitMs)) : error;
           });
         }
         this.#chains.set(name, chain);
@@ -99,8 +133,8 @@ export class OurStore implements Store {
   }
 
   async run(key: string, script: string): Promise<number> {
-    const argv = [this.rootOf(key), '/bin/busybox', 'sh', '-c', script];
-    return await timed(async () => await succeeds('chroot', argv));
+    const argv = [this.rootOf(key), '/bin/busybox', 'sh', '-c', clocked(script)];
+    return readClock(await succeeds('chroot', argv, this.#limitMs));
   }
 
   async changes(key: string): Promise<number> {
@@ -129,6 +163,7 @@ class CommandStore implements Store {
   readonly #argv: readonly string[];
   readonly #env: Readonly<Record<string, string>>;
   readonly #workshop: Workshop;
+  readonly #limitMs: number;
   readonly #archives = new Map<string, string>();
   readonly #images = new Map<string, string>();
   readonly #stop: () => Promise<void>;
@@ -139,9 +174,11 @@ class CommandStore implements Store {
     argv: readonly string[],
     env: Readonly<Record<string, string>>,
     workshop: Workshop,
+    limitMs: number,
     stop: () => Promise<void>,
   ) {
     this.name = name;
+    this.#limitMs = limitMs;
     this.root = root;
     this.#argv = argv;
     this.#env = env;
@@ -173,11 +210,9 @@ class CommandStore implements Store {
   async run(key: string, script: string): Promise<number> {
     const image = this.#local(this.#images.get(key) as string);
     this.#must('rm', '-f', key);
-    // Timed from inside, to the 10 ms of the clock there: what starting a container takes is many times as much.
-    const clocked = `read start _ < /proc/uptime; ${script}; read end _ < /proc/uptime; echo "$start $end"`;
-    const said = this.#must('run', '--network', 'none', '--name', key, image, 'sh', '-c', clocked);
-    const [start = 0, end = 0] = (said.trim().split('\n').at(-1) ?? '').split(' ').map(Number);
-    return (end - start) * 1000;
+    return readClock(
+      this.#must('run', '--network', 'none', '--name', key, image, 'sh', '-c', clocked(script)),
+    );
   }
 
   async changes(key: string): Promise<number> {
@@ -199,7 +234,7 @@ class CommandStore implements Store {
   }
 
   #must(...words: readonly string[]): string {
-    return must([...this.#argv, ...words], this.#env);
+    return must([...this.#argv, ...words], this.#env, undefined, this.#limitMs);
   }
 }
 
@@ -220,13 +255,15 @@ export async function startDocker(
   root: string,
   runFolder: string,
   workshop: Workshop,
+  limitMs: number,
 ): Promise<Store> {
   mkdirSync(root, { recursive: true });
   mkdirSync(join(runFolder, 'config'), { recursive: true });
   const socket = join(runFolder, 'docker.sock');
   const log = join(runFolder, 'log');
   const argv = [
-    'dockerd',
+    // It ends with the benchmark, however that ends.
+    ...['setpriv', '--pdeathsig', 'TERM', 'dockerd'],
     ...['-H', `unix://${socket}`, '--data-root', root, '--exec-root', join(runFolder, 'exec')],
     ...[
       '--pidfile',
@@ -254,10 +291,10 @@ export async function startDocker(
     }
     await new Promise((done) => setTimeout(done, 100));
   }
-  return new CommandStore(`docker ${driver}`, root, command, env, workshop, () => stop(child));
+  return new CommandStore(`docker ${driver}`, root, command, env, workshop, limitMs, () => stop(child));
 }
 
-export function podmanStore(root: string, runFolder: string, workshop: Workshop): Store {
+export function podmanStore(root: string, runFolder: string, workshop: Workshop, limitMs: number): Store {
   mkdirSync(runFolder, { recursive: true });
   const containers = join(runFolder, 'containers.conf');
   // Raising limits needs CAP_SYS_RESOURCE, which a machine may lack.
@@ -271,6 +308,7 @@ export function podmanStore(root: string, runFolder: string, workshop: Workshop)
     argv,
     { CONTAINERS_CONF: containers },
     workshop,
+    limitMs,
     async () => undefined,
   );
 }

@@ -19,6 +19,7 @@ export interface GuestOptions {
 
 const checkout = resolve(import.meta.dirname, '../../../..');
 const consoleLimit = 20_000;
+const defaultLimitMs = 11 * 60_000;
 
 /**
  * Declares a test that boots Linux in a process of this machine (user-mode-linux), runs a test file there as root, and
@@ -28,12 +29,12 @@ const consoleLimit = 20_000;
 export function runInGuest(file: URL, options: GuestOptions): void {
   const reason = whyNoGuest();
   const isRequired = (process.env['CI'] ?? '') !== '';
-  const limitMs = options.limitMs ?? 11 * 60_000;
+  const limitMs = options.limitMs ?? defaultLimitMs;
   const name = `in a guest: ${fileURLToPath(file).slice(checkout.length + 1)}`;
   const skip = reason !== undefined && !isRequired ? reason : false;
   test(name, { skip, timeout: limitMs + 30_000 }, async (context) => {
     if (reason !== undefined) throw new Error(`CI is set and no guest can be started: ${reason}`);
-    await using guest = new Guest(file, options, limitMs);
+    await using guest = new Guest(file, options);
     for await (const line of guest.results()) await pass(context, line);
     await guest.ended();
   });
@@ -49,8 +50,8 @@ async function pass(context: TestContext, line: ResultLine): Promise<void> {
   });
 }
 
-/** A booted guest. */
-class Guest implements AsyncDisposable {
+/** A booted guest that runs one test file. */
+export class Guest implements AsyncDisposable {
   readonly #folder = mkdtempSync('/var/tmp/varve-guest-');
   readonly #child: ReturnType<typeof spawn>;
   readonly #exit: Promise<string>;
@@ -59,7 +60,7 @@ class Guest implements AsyncDisposable {
   #isCut = false;
   readonly #timer: NodeJS.Timeout;
 
-  constructor(file: URL, { modules, memory = '1536M' }: GuestOptions, limitMs: number) {
+  constructor(file: URL, { modules, memory = '1536M', limitMs = defaultLimitMs }: GuestOptions) {
     const root = join(this.#folder, 'root');
     for (const name of ['dev', 'proc', 'root', 'run', 'sys', 'tmp', 'var/tmp']) {
       mkdirSync(join(root, name), { recursive: true });
@@ -67,6 +68,7 @@ class Guest implements AsyncDisposable {
     for (const name of ['bin', 'lib', 'lib64', 'sbin']) symlinkSync(`usr/${name}`, join(root, name));
     copyFileSync(join(import.meta.dirname, 'init.sh'), join(root, 'init'));
     chmodSync(join(root, 'init'), 0o755);
+    const cycles = process.env['VARVE_TEST_CYCLES'];
     const words: Readonly<Record<string, string>> = {
       mem: memory,
       guest_modules: moduleOrder(modules).join(','),
@@ -75,6 +77,7 @@ class Guest implements AsyncDisposable {
       guest_test: fileURLToPath(file),
       guest_only: (process.env['VARVE_GUEST_ONLY'] ?? '').replaceAll(' ', '.'),
       guest_reporter: join(checkout, 'scripts/test-reporter.ts'),
+      ...(cycles === undefined ? {} : { VARVE_TEST_CYCLES: cycles }),
     };
     // Each ends with the one before, however that ends, and all in the namespace with its first: nothing is left running.
     this.#child = spawn(
@@ -101,11 +104,11 @@ class Guest implements AsyncDisposable {
     }, limitMs);
   }
 
-  /** What the guest's tests came to, as they do. */
-  async *results(): AsyncGenerator<ResultLine> {
+  /** What the guest's tests came to, as they do, and what the file itself writes to /dev/ttyS0 as objects of one line each. */
+  async *results<Own extends { readonly type: string } = never>(): AsyncGenerator<ResultLine | Own> {
     for await (const text of createInterface({ input: this.#child.stdio[3] as Readable })) {
       if (!text.startsWith('{')) continue;
-      const line = JSON.parse(text) as ResultLine;
+      const line = JSON.parse(text) as ResultLine | Own;
       if (line.type === 'end') this.#isWhole = true;
       yield line;
     }
