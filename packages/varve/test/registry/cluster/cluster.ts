@@ -10,10 +10,15 @@ import { type ServerProcess, startConfigured, temporaryFolder } from '../program
 
 type StorageBlock = NonNullable<RegistryConfigInput['storage']>;
 
+export type ClusterNode = ServerProcess & {
+  /** Folder of its control socket. */
+  readonly root: string;
+};
+
 /** One database and one object store, for as many nodes as a test wants. */
 export interface SharedParts extends AsyncDisposable {
   /** Starts a node; what it shares with the others is named by `name`. */
-  node(t: TestContext, name: string, maintenance?: StorageBlock['maintenance']): Promise<ServerProcess>;
+  node(t: TestContext, name: string, maintenance?: StorageBlock['maintenance']): Promise<ClusterNode>;
   /** The blobs whose bytes are stored. */
   stored(name: string): Promise<Set<string>>;
 }
@@ -40,12 +45,13 @@ export async function startSharedParts(): Promise<SharedParts> {
     node: async (t, name, maintenance) => {
       const { url, storage } = await group(name);
       const rootdirectory = join(temporaryFolder(t), 'node');
-      return await startConfigured(t, {
+      const server = await startConfigured(t, {
         http: { addr: '127.0.0.1:0' },
         log: { accesslog: { disabled: true } },
         metadata: { postgres: { url } },
         storage: { ...storage, filesystem: { rootdirectory }, ...(maintenance ? { maintenance } : {}) },
       });
+      return { ...server, root: rootdirectory };
     },
     stored: async (name) => {
       const { storage } = await group(name);

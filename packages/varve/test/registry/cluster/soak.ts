@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomInt, randomUUID } from 'node:crypto';
+import { join } from 'node:path';
 import { type Descriptor, type Digest, digestOf, mediaTypes } from '../../../src/oci/index.ts';
+import { callControl } from '../../../src/registry/control/index.ts';
 import { type Answer, encode, httpCall, imageManifest } from '../../../src/registry/testing/index.ts';
 
 interface Image {
@@ -23,6 +25,8 @@ export class SoakClient {
   /** What was pushed and not deleted. */
   readonly kept = new Map<Digest, Image>();
   pushed = 0;
+  /** Images that came back whole. */
+  pulled = 0;
   deleted = 0;
   readonly #nodes: () => readonly string[];
   readonly #repositories: readonly string[];
@@ -121,6 +125,7 @@ export class SoakClient {
       const { body } = await this.#ask('GET', `/v2/${repository}/blobs/${blob}`, [200]);
       assert.equal(digestOf(body), blob);
     }
+    this.pulled++;
   }
 
   async #delete({ repository, digest }: Image): Promise<void> {
@@ -150,6 +155,53 @@ export class SoakClient {
     assert.ok(statuses.includes(answer.status), what);
     return answer;
   }
+}
+
+interface Collected {
+  readonly manifests: number;
+  readonly links: number;
+  readonly blobs: readonly string[];
+}
+
+/** Collections of one node, one after the other, every fifth a full one. */
+export class SoakCollector {
+  collections = 0;
+  removed = 0;
+  readonly #socket: string;
+  readonly #graceMs: number;
+
+  /** @param root the folder of the node's control socket */
+  constructor(root: string, graceMs: number) {
+    this.#socket = join(root, 'control.sock');
+    this.#graceMs = graceMs;
+  }
+
+  /** Until `isOver`, which is asked between them. */
+  async run(isOver: () => boolean): Promise<void> {
+    while (!isOver()) await this.collect(this.collections % 5 === 4);
+  }
+
+  async collect(full: boolean): Promise<void> {
+    const query = { grace: `${this.#graceMs}ms`, ...(full ? { full: 'true' } : {}) };
+    for await (const item of callControl(this.#socket, '/collect', query)) {
+      if (!('done' in item)) continue;
+      const { manifests, links, blobs } = item.done as Collected;
+      this.removed += manifests + links + blobs.length;
+      this.collections++;
+    }
+  }
+}
+
+/** What clients and collectors did, for the test's report. */
+export function soakCounts(clients: readonly SoakClient[], collectors: readonly SoakCollector[]): string {
+  const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);
+  return [
+    `${sum(clients.map(({ pushed }) => pushed))} images pushed`,
+    `${sum(clients.map(({ pulled }) => pulled))} pulled`,
+    `${sum(clients.map(({ deleted }) => deleted))} deleted`,
+    `${sum(collectors.map(({ removed }) => removed))} records and blobs collected`,
+    `in ${sum(collectors.map(({ collections }) => collections))} collections`,
+  ].join(', ');
 }
 
 function pick<T>(items: readonly T[]): T {
