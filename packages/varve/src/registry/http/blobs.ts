@@ -1,4 +1,3 @@
-import { isKind, VarveError } from '../../base/index.ts';
 import type { Digest } from '../../oci/index.ts';
 import { RegistryError } from '../errors.ts';
 import type { BlobRecord } from '../metadata/index.ts';
@@ -6,9 +5,7 @@ import { checkDigest } from '../names.ts';
 import { ArrivingBlob } from '../proxy/index.ts';
 import { matchesEtag, parseRange } from './ranges.ts';
 import type { Handler, Services } from './services.ts';
-
-// A blob of this size is read at once: a stream costs more than the read.
-const smallBytes = 16 * 1024;
+import { sendStoredBlob } from './stored-blob.ts';
 
 /** GET and HEAD of a blob, whole or a range of it. spec.md#pulling-blobs. */
 export const getBlob: Handler = async (exchange, services) => {
@@ -59,19 +56,7 @@ export const getBlob: Handler = async (exchange, services) => {
     await blob.stored;
   }
   if (end === start) return exchange.send(status, headers, '');
-  const source = await storage.read(digest, { start, end }).catch((cause: unknown) => {
-    // The records say that it is here: whoever runs the registry has to know (the log does, for the cause).
-    if (isKind(cause, 'not-found')) throw new RegistryError('BLOB_UNKNOWN', { detail: { digest }, cause });
-    throw cause;
-  });
-  if (end - start > smallBytes) return await exchange.stream(status, headers, end - start, source);
-  const chunks: Buffer[] = [];
-  for await (const chunk of source) chunks.push(chunk as Buffer);
-  const bytes = Buffer.concat(chunks);
-  if (bytes.length !== end - start) {
-    throw new VarveError('data-loss', 'SIZE_MISMATCH', `storage has ${bytes.length} bytes of ${end - start}`);
-  }
-  exchange.send(status, headers, bytes);
+  await sendStoredBlob(exchange, storage, digest, { status, headers, start, end });
 };
 
 /** A blob that is here, or that comes here because somebody reads it. */

@@ -4,6 +4,8 @@ import { pipeline } from 'node:stream/promises';
 import { VarveError } from '../../base/index.ts';
 import type { AccessRequest, Action, Identity, Resource } from '../auth/index.ts';
 import { RegistryError } from '../errors.ts';
+import type { OpenBlob } from '../storage/index.ts';
+import { sendFile } from './file-body.ts';
 import type { Route } from './router.ts';
 
 /** Header names and values in turn, as node's writeHead takes them fastest. */
@@ -14,6 +16,8 @@ const lingerBytes = 16 * 1024 * 1024;
 const lingerMs = 5000;
 // Less than this is cheaper to swallow than a new connection.
 const swallowBytes = 64 * 1024;
+
+const smallBodyBytes = 32 * 1024;
 
 /** One request and its answer. */
 export class Exchange {
@@ -122,18 +126,20 @@ export class Exchange {
     const { request, response } = this;
     if (response.headersSent || response.destroyed) return;
     const head = [...this.#commonHeaders, ...headers];
-    const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+    const length = typeof body === 'string' ? Buffer.byteLength(body) : (body?.length ?? 0);
     if (status !== 204 && status !== 304 && !headers.includes('Content-Length')) {
-      head.push('Content-Length', String(bytes?.length ?? 0));
+      head.push('Content-Length', String(length));
     }
-    const content = request.method === 'HEAD' ? undefined : bytes;
-    this.sentBytes = content?.length ?? 0;
+    const content = request.method === 'HEAD' || length === 0 ? undefined : body;
+    this.sentBytes = content === undefined ? 0 : length;
     if (this.#hasUnreadBody()) {
       this.#sendAndLinger(status, head, content);
       return;
     }
     response.writeHead(status, head);
-    response.end(content);
+    const text = asciiOrBytes(content);
+    if (typeof text === 'string') response.end(text, 'latin1');
+    else response.end(text);
   }
 
   /**
@@ -153,6 +159,28 @@ export class Exchange {
     response.end();
   }
 
+  /**
+   * As {@link Exchange.stream}, from an open file and without memory of its own.
+   * @throws VarveError `data-loss`, as there
+   */
+  async sendFile(
+    status: number,
+    headers: HeaderList,
+    blob: OpenBlob,
+    range: { readonly start: number; readonly end: number },
+  ): Promise<void> {
+    const { response } = this;
+    const length = range.end - range.start;
+    response.writeHead(status, [...this.#commonHeaders, ...headers, 'Content-Length', String(length)]);
+    await sendFile(response, blob, range, (bytes) => {
+      this.sentBytes += bytes;
+    });
+    if (this.sentBytes !== length) {
+      throw new VarveError('data-loss', 'SIZE_MISMATCH', `storage has ${this.sentBytes} bytes of ${length}`);
+    }
+    response.end();
+  }
+
   #hasUnreadBody(): boolean {
     const { request } = this;
     if (request.complete || request.method === 'GET' || request.method === 'HEAD') return false;
@@ -165,10 +193,10 @@ export class Exchange {
    * Sends the answer whole and only then ends the connection: closing while the peer still sends makes the kernel
    * reset it, and the answer is lost (RFC 9112 section 9.6).
    */
-  #sendAndLinger(status: number, head: readonly string[], content: Uint8Array | undefined): void {
+  #sendAndLinger(status: number, head: readonly string[], content: string | Uint8Array | undefined): void {
     const { request, response } = this;
     response.writeHead(status, [...head, 'Connection', 'close']);
-    if (content && content.length > 0) response.write(content);
+    if (content !== undefined) response.write(content);
     else response.flushHeaders();
     let swallowed = 0;
     const timer = setTimeout(() => request.socket.destroy(), lingerMs);
@@ -188,4 +216,17 @@ export class Exchange {
     if (this.#awaitsContinue) response.end();
     else request.resume();
   }
+}
+
+/**
+ * A small body as text of one byte a character: node then writes head and body as one string, which costs half of what
+ * gathering two buffers does. Text beyond ASCII stays bytes.
+ */
+function asciiOrBytes(content: string | Uint8Array | undefined): string | Uint8Array | undefined {
+  if (content === undefined) return undefined;
+  if (typeof content === 'string') {
+    return Buffer.byteLength(content) === content.length ? content : Buffer.from(content);
+  }
+  if (content.length > smallBodyBytes) return content;
+  return Buffer.from(content.buffer, content.byteOffset, content.length).toString('latin1');
 }

@@ -19,6 +19,20 @@ export interface StoredUpload {
   readonly resumable: boolean;
 }
 
+/** A whole blob that is open: it can be read to its end, also when it is deleted meanwhile. */
+export interface OpenBlob {
+  /** Fills `buffer` with what stands from `position` on; returns how much that was, 0 behind the end. */
+  read(buffer: Uint8Array, position: number): Promise<number>;
+  /** To be called once, when no read is under way. */
+  close(): Promise<void>;
+}
+
+/** How {@link WriteSession.append} treats the chunks. */
+export interface AppendOptions {
+  /** To be called with each chunk once its bytes are needed no more: their memory is then given back at once. */
+  readonly release?: ((chunk: Uint8Array) => void) | undefined;
+}
+
 /**
  * One unfinished blob. A session is used by one caller at a time; it does not hash, its caller does
  * (`uploads/`), so that every backend verifies alike.
@@ -74,6 +88,12 @@ export interface RegistryStorage {
   stat(digest: Digest): Promise<StoredBlob | undefined>;
   /** @throws VarveError `not-found` before the stream is returned. */
   read(digest: Digest, range?: ByteRange): Promise<Readable>;
+  /**
+   * Opens a blob for a reader that brings its own memory, which costs half of what a stream does. Absent where blobs are not
+   * files.
+   * @throws VarveError `not-found`
+   */
+  open?(digest: Digest): Promise<OpenBlob>;
   /** Starts an upload. @param id made by the caller, unique. @param note kept with it; without one it cannot be resumed. */
   create(id: string, note?: string): Promise<WriteSession>;
   /** undefined when there is no such upload, or it has no note. */

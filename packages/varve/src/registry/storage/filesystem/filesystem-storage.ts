@@ -6,7 +6,8 @@ import type { Readable } from 'node:stream';
 import { VarveError } from '../../../base/index.ts';
 import type { ByteRange } from '../../../content/index.ts';
 import { type Digest, digestAlgorithm, digestHex, digestOf, isDigest } from '../../../oci/index.ts';
-import type { RegistryStorage, StoredBlob, StoredUpload, WriteSession } from '../types.ts';
+import type { OpenBlob, RegistryStorage, StoredBlob, StoredUpload, WriteSession } from '../types.ts';
+import { BlobFile } from './blob-file.ts';
 import { FileWriteSession, syncFolder, type UploadPaths } from './write-session.ts';
 
 const uploadId = /^[0-9a-zA-Z-]{1,64}$/;
@@ -47,12 +48,18 @@ export class FilesystemStorage implements RegistryStorage {
 
   async read(digest: Digest, range: ByteRange = {}): Promise<Readable> {
     const file = await orAbsent(open(this.#blobPath(digest), constants.O_RDONLY | constants.O_NOFOLLOW));
-    if (!file) throw new VarveError('not-found', 'BLOB_UNKNOWN', `no blob ${digest}`, { subject: digest });
+    if (!file) throw noBlob(digest);
     return file.createReadStream({
       start: range.start ?? 0,
       ...(range.end === undefined ? {} : { end: range.end - 1 }),
       highWaterMark: readChunkBytes,
     });
+  }
+
+  async open(digest: Digest): Promise<OpenBlob> {
+    const file = await orAbsent(BlobFile.open(this.#blobPath(digest)));
+    if (!file) throw noBlob(digest);
+    return file;
   }
 
   async create(id: string, note = ''): Promise<WriteSession> {
@@ -163,6 +170,10 @@ export class FilesystemStorage implements RegistryStorage {
     const data = join(this.#root, 'uploads', id);
     return { data, note: `${data}.note`, blob: (digest) => this.#blobPath(digest) };
   }
+}
+
+function noBlob(digest: Digest): VarveError {
+  return new VarveError('not-found', 'BLOB_UNKNOWN', `no blob ${digest}`, { subject: digest });
 }
 
 async function orAbsent<T>(work: Promise<T>): Promise<T | undefined> {
