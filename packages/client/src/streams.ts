@@ -3,7 +3,7 @@ import { EngineError } from './errors.ts';
 /** The longest line of a JSON stream that is taken; a line is an event or a piece of progress. */
 const lineLimit = 16 << 20;
 
-function parseLine<T>(line: string, call: string, parse: (line: string) => unknown): T {
+function parseLine(line: string, call: string, parse: (line: string) => unknown): unknown {
   let value: unknown;
   try {
     value = parse(line);
@@ -19,7 +19,7 @@ function parseLine<T>(line: string, call: string, parse: (line: string) => unkno
     const code = Number(errorDetail?.code ?? 0);
     throw new EngineError(500, failure, call, undefined, code === 0 ? 1 : code);
   }
-  return value as T;
+  return value;
 }
 
 /**
@@ -43,13 +43,13 @@ export async function* jsonLines<T>(
       const line = rest.slice(0, end).trim();
       rest = rest.slice(end + 1);
       from = 0;
-      if (line !== '') yield parseLine<T>(line, call, parse);
+      if (line !== '') yield parseLine(line, call, parse) as T;
     }
     if (rest.length > lineLimit) {
       throw new EngineError(0, `the engine sent a line longer than ${lineLimit} characters`, call);
     }
   }
-  if (rest.trim() !== '') yield parseLine<T>(rest, call, parse);
+  if (rest.trim() !== '') yield parseLine(rest, call, parse) as T;
 }
 
 /** A piece of a container's output; `stream` 1 is stdout, 2 stderr, 3 an error of the engine. */

@@ -18,6 +18,7 @@ interface Answer {
 }
 
 /** A command that asks the serving registry of a configuration, prints its lines and then its result. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- what the registry's lines are
 function maintenanceCommand<Item extends object>(command: {
   readonly name: string;
   readonly summary: string;

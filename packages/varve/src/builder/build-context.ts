@@ -14,14 +14,14 @@ function readText(root: RawPath, path: string): string | undefined {
   const file = join(root, resolveInside(root, raw(path)));
   const stat = lstat(file);
   if (!stat?.isFile()) return undefined;
-  if (Number(stat.size) > textLimit) {
+  if (stat.size > textLimit) {
     throw new VarveError('too-large', 'FILE_TOO_LARGE', `${path} is larger than ${textLimit} bytes`, {
       subject: path,
     });
   }
   const fd = openSync(bytes(file), constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
-    const buffer = Buffer.alloc(Number(stat.size));
+    const buffer = Buffer.alloc(stat.size);
     return buffer.subarray(0, readSync(fd, buffer, 0, buffer.length, 0)).toString();
   } finally {
     closeSync(fd);

@@ -147,7 +147,7 @@ function socket({ host }: DoctorOptions): Outcome {
 
 async function engineAnswers({ engine }: DoctorOptions): Promise<Outcome> {
   const info = await (await engine()).info({ signal: AbortSignal.timeout(5000) });
-  const read = (name: string): string => String(info[name] as string | number);
+  const read = (name: string): string => String(info[name]);
   return pass(`${read('ServerVersion')}, driver ${read('Driver')}, ${read('Containers')} containers`);
 }
 

@@ -349,9 +349,9 @@ test('a blob leased during a collection outlives it, even when the lease is rele
 test('writers and a collector that loops lose nothing that was leased first', async (context) => {
   const { store } = bench(context);
   const roots = new Set<Digest>();
-  let running = true;
+  const stop = new AbortController();
   const collector = (async () => {
-    while (running) await store.collect(roots);
+    while (!stop.signal.aborted) await store.collect(roots);
   })();
   const writers = Array.from({ length: 4 }, async (_, writer) => {
     for (let round = 0; round < 25; round++) {
@@ -364,7 +364,7 @@ test('writers and a collector that loops lose nothing that was leased first', as
     }
   });
   await Promise.all(writers);
-  running = false;
+  stop.abort();
   await collector;
   for (const digest of roots) assert.ok(store.stat(digest));
   assert.deepEqual((await store.check()).problems, []);

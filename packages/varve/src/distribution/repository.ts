@@ -108,10 +108,10 @@ export class HttpRepository implements RemoteRepository {
       reference: this.#show(tagOrDigest),
       signal: options.signal,
     };
-    return (await this.#read(call, async (session, request) => {
+    return await this.#read(call, async (session, request) => {
       const { answer, bytes } = await session.fetch(request, manifestSizeLimit);
       return this.#toManifest(tagOrDigest, answer, bytes);
-    })) as RawManifest;
+    });
   }
 
   async putManifest(tagOrDigest: string, manifest: RawManifest, options: RequestOptions = {}): Promise<void> {

@@ -7,6 +7,7 @@ const libc = koffi.load('libc.so.6');
  * Declares a libc function, e.g. `declare('int umount2(const char *path, int flags)')`. Calls are synchronous and
  * cost about 0.2 µs; after a failure {@link lastErrno} holds the cause, so read it before anything else runs.
  */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the prototype in TypeScript's words
 export function declare<F extends (...args: never[]) => unknown>(prototype: string): F {
   return libc.func(prototype) as unknown as F;
 }

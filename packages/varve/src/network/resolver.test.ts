@@ -149,9 +149,9 @@ test('leaves port 53 to a container that serves DNS itself', async () => {
 test('loses no query while other containers come and go', async () => {
   const path = 'a';
   const namespacePath = networks.namespacePath(path);
-  let stop = false;
+  const stop = new AbortController();
   const churn = (async () => {
-    while (!stop) {
+    while (!stop.signal.aborted) {
       await join('other');
       await networks.detachAll('other');
       await networks.removeNamespace('other');
@@ -159,7 +159,7 @@ test('loses no query while other containers come and go', async () => {
   })();
   const results = [];
   for (let query = 0; query < 30; query++) results.push(await lookup(namespacePath, 'b'));
-  stop = true;
+  stop.abort();
   await churn;
   assert.equal(results.filter((output) => /Address: 172\./.test(output)).length, 30);
 });

@@ -38,7 +38,7 @@ async function answered(
   };
   const answer = await httpCall(base, method, path, { headers, ...(body ? { body } : {}) });
   assert.equal(answer.status, status, `${method} ${path}: ${answer.body.toString()}`);
-  return String(answer.headers.location ?? '');
+  return answer.headers.location ?? '';
 }
 
 async function pushBlob(base: string, content: Buffer, witness: Witness): Promise<Descriptor> {

@@ -116,7 +116,7 @@ export const statsCommand: Command = {
     const { terminal, signal } = context;
     const engine = await context.engine();
     const once = flags.boolean('no-stream');
-    do {
+    for (;;) {
       const wanted =
         names.length > 0
           ? names
@@ -136,6 +136,7 @@ export const statsCommand: Command = {
         rows.filter((row) => row !== undefined),
         (row) => row.id,
       );
-    } while (!once && !signal.aborted);
+      if (once || signal.aborted) return 0;
+    }
   },
 };

@@ -83,7 +83,7 @@ export function printValue(value: unknown, name?: string): string {
   if (value === undefined) return '<no value>';
   if (value === null) return '<nil>';
   if (Array.isArray(value)) return `[${value.map((item) => printValue(item, 'item')).join(' ')}]`;
-  if (typeof value !== 'object') return `${value as string}`;
+  if (typeof value !== 'object') return (value as string | number | boolean).toString();
   const entries = Object.entries(value).filter(([, entry]) => typeof entry !== 'function');
   if (name !== undefined && !isMap(name, value)) {
     return `{${entries.map(([key, entry]) => printValue(entry, key)).join(' ')}}`;

@@ -75,7 +75,7 @@ for (const [name, pair] of Object.entries({
   ed25519: generateKeyPairSync('ed25519'),
 })) {
   test(`takes a cosign signature of a trusted ${name} key, and no other`, async () => {
-    const { publicKey, privateKey } = pair as { publicKey: KeyObject; privateKey: KeyObject };
+    const { publicKey, privateKey } = pair;
     const source = cosignSource(privateKey);
     assert.equal((await findTrust(subject, { ...none, cosign: [publicKey] }, source)).trusted, true);
     const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey;

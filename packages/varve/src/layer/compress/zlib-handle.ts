@@ -46,6 +46,7 @@ export class ZlibHandle {
     }
     this.#handle = handle;
     this.#state = state;
+    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- a handle of Node's binding is no EventTarget
     handle.onerror = (message, _errno, code) => {
       this.#failure = { code, message };
     };

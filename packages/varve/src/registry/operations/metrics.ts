@@ -83,14 +83,15 @@ export async function openMetrics(metadata: MetadataStore): Promise<Metrics> {
     labelNames: ['outcome'],
     registers,
   });
-  new Gauge({
+  const billed = new Gauge({
     name: 'registry_billed_bytes',
     help: 'Bytes that all repositories are billed for.',
-    registers,
+    registers: [],
     async collect() {
       this.set(await metadata.totalBytes());
     },
   });
+  register.registerMetric(billed);
   return {
     started: () => running.inc(),
     observe: ({ method, route, status, milliseconds, receivedBytes, sentBytes }) => {

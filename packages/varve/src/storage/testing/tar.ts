@@ -28,7 +28,7 @@ function block(entry: TestEntry, type: string, content: Buffer): Buffer {
   octal(entry.mtime ?? 1_600_000_000, 136, 12);
   header.write(type, 156, 'latin1');
   header.write(entry.linkname ?? '', 157, 100);
-  header.write('ustar\0' + '00', 257, 'latin1');
+  header.write('ustar\x0000', 257, 'latin1');
   octal(entry.device?.[0] ?? 0, 329, 8);
   octal(entry.device?.[1] ?? 0, 337, 8);
   header.write('        ', 148, 'latin1');

@@ -205,6 +205,7 @@ export abstract class TreeDriver implements StorageDriver {
         const shared = this.limitsItself ? undefined : size;
         const { image } = await this.#sizes.within(staging.path, shared, async ({ own, limit }) => {
           const place: Staging = { ...staging, own };
+          // oxlint-disable-next-line unicorn/no-array-fill-with-reference-type -- a driver's method, not an array's
           await this.fill(place, parent, { size, limit });
         });
         await this.tree.publish(staging, { key, kind: 'active', parent, ...(image ? { image } : {}) });
