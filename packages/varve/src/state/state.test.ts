@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -52,6 +52,26 @@ test('a relaxed commit is seen at once and by the next process', () => {
     assert.equal(first.prepare('PRAGMA synchronous').get()?.['synchronous'], 2, 'full sync is back');
     using second = new State(join(folder, 'state.db'));
     assert.equal(second.prepare('SELECT name FROM demo_items').get()?.['name'], 'relaxed');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('relaxed commits are synced beside other work, also while the store is closed', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'varve-state-'));
+  const descriptors = (): number => readdirSync('/proc/self/fd').length;
+  try {
+    const before = descriptors();
+    const state = new State(join(folder, 'state.db'));
+    state.migrate({ room: 'demo', migrations: [one] });
+    state.transaction(() => state.prepare('INSERT INTO demo_items (name) VALUES (?)').run('a'), {
+      durable: false,
+    });
+    await state.sync();
+    const last = state.sync();
+    state.close();
+    await last;
+    assert.equal(descriptors(), before);
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -6,6 +6,7 @@ import type { AccessRequest, Action, Identity, Resource } from '../auth/index.ts
 import { RegistryError } from '../errors.ts';
 import type { OpenBlob } from '../storage/index.ts';
 import { sendFile } from './file-body.ts';
+import { BodyChunks } from './body-chunks.ts';
 import type { Route } from './router.ts';
 
 /** Header names and values in turn, as node's writeHead takes them fastest. */
@@ -104,8 +105,7 @@ export class Exchange {
       this.#awaitsContinue = false;
       this.response.writeContinue();
     }
-    // Without this, leaving the loop early would destroy the socket, and the answer with it.
-    return this.request.iterator({ destroyOnReturn: false });
+    return new BodyChunks(this.request);
   }
 
   /** The whole body. @throws RegistryError 413 above `limit` bytes, before reading where Content-Length tells. */

@@ -3,6 +3,7 @@ import { subjectOf } from '../auth/index.ts';
 import { RegistryError } from '../errors.ts';
 import { checkDigest, checkRepositoryName, isRepositoryName } from '../names.ts';
 import { type DigestAlgorithm, parseContentRange, type UploadBody } from '../uploads/index.ts';
+import { freeChunk } from './body-chunks.ts';
 import type { Exchange } from './exchange.ts';
 import type { Handler, Services } from './services.ts';
 
@@ -103,6 +104,7 @@ function uploadBody(exchange: Exchange): UploadBody {
   const range = parseContentRange(exchange.header('content-range'), contentLength);
   return {
     chunks: { [Symbol.asyncIterator]: () => exchange.body()[Symbol.asyncIterator]() },
+    release: freeChunk,
     range,
     length: contentLength === undefined ? undefined : Number(contentLength),
     stop: (reason) => void request.destroy(reason),

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { type Digest, digestOf } from '../../oci/index.ts';
 import { State } from '../../state/index.ts';
 import { GroupCommit } from './group-commit.ts';
@@ -45,6 +49,56 @@ test('undoes all of a write that fails half-way', async () => {
     { message: 'no' },
   );
   assert.equal(state.prepare('SELECT count(*) AS n FROM demo').get()?.['n'], 0);
+});
+
+test('confirms a write when it is durable, and joins those that come while the disk is busy', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'varve-group-commit-'));
+  try {
+    using state = new State(join(folder, 'state.db'));
+    state.migrate({ room: 'demo', migrations: ['CREATE TABLE demo (name TEXT PRIMARY KEY) STRICT'] });
+    const commits = new GroupCommit(state);
+    const syncs: PromiseWithResolvers<void>[] = [];
+    state.sync = () => {
+      const sync = Promise.withResolvers<void>();
+      syncs.push(sync);
+      return sync.promise;
+    };
+    const confirmed: string[] = [];
+    const insert = async (name: string): Promise<void> => {
+      await commits.write(() => state.prepare('INSERT INTO demo VALUES (?)').run(name));
+      confirmed.push(name);
+    };
+    const writes = [insert('a')];
+    await turn();
+    await turn();
+    for (const name of ['b', 'c']) {
+      writes.push(insert(name));
+      await turn();
+      await turn();
+    }
+    assert.equal(state.prepare('SELECT count(*) AS n FROM demo').get()?.['n'], 3, 'all are seen');
+    assert.deepEqual([syncs.length, confirmed], [1, []]);
+    syncs[0]?.resolve();
+    await turn();
+    assert.deepEqual([syncs.length, confirmed], [2, ['a']]);
+    syncs[1]?.resolve();
+    await Promise.all(writes);
+    assert.deepEqual([syncs.length, confirmed], [2, ['a', 'b', 'c']]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('takes no more writes after the disk failed to keep one', async () => {
+  using state = new State(':memory:');
+  state.migrate({ room: 'demo', migrations: ['CREATE TABLE demo (name TEXT PRIMARY KEY) STRICT'] });
+  const commits = new GroupCommit(state);
+  state.sync = () => Promise.reject(new Error('EIO'));
+  const insert = (name: string): Promise<unknown> =>
+    commits.write(() => state.prepare('INSERT INTO demo VALUES (?)').run(name));
+  await assert.rejects(insert('a'), { message: 'EIO' });
+  await assert.rejects(insert('b'), { message: 'EIO' });
+  assert.equal(state.prepare("SELECT count(*) AS n FROM demo WHERE name = 'b'").get()?.['n'], 0);
 });
 
 test('makes no repository of a push that is refused', async () => {

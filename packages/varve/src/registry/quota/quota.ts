@@ -95,11 +95,15 @@ export class Reservation implements Disposable {
   }
 
   /** Passes chunks on, with room reserved for all that has passed. @param start bytes before the first chunk. */
-  async *through(chunks: AsyncIterable<Uint8Array>, start: number): AsyncIterable<Uint8Array> {
+  through(chunks: AsyncIterable<Uint8Array>, start: number): AsyncIterable<Uint8Array> {
+    return this.limits.length === 0 ? chunks : this.#reserving(chunks, start);
+  }
+
+  async *#reserving(chunks: AsyncIterable<Uint8Array>, start: number): AsyncIterable<Uint8Array> {
     let total = start;
     for await (const chunk of chunks) {
       total += chunk.length;
-      if (this.limits.length > 0 && total > this.#bytes) await this.#stepTo(total);
+      if (total > this.#bytes) await this.#stepTo(total);
       yield chunk;
     }
   }

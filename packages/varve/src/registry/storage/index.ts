@@ -7,4 +7,11 @@ export {
   type StoredObject,
 } from './objects/index.ts';
 export { openStorage } from './open-storage.ts';
-export type { OpenBlob, RegistryStorage, StoredBlob, StoredUpload, WriteSession } from './types.ts';
+export type {
+  AppendOptions,
+  OpenBlob,
+  RegistryStorage,
+  StoredBlob,
+  StoredUpload,
+  WriteSession,
+} from './types.ts';

@@ -54,7 +54,7 @@ export interface WriteSession {
    * Writes the chunks at the offset, with back-pressure. When `chunks` throws, what came before is kept, `offset`
    * tells how much, and the error is passed on.
    */
-  append(chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  append(chunks: AsyncIterable<Uint8Array>, options?: AppendOptions): Promise<void>;
   /** What was appended so far, from the start. */
   read(): AsyncIterable<Uint8Array>;
   /**
@@ -68,7 +68,7 @@ export interface WriteSession {
    * A blob that was there is replaced by the same bytes, whole at every instant.
    */
   commit(digest: Digest): Promise<void>;
-  /** Releases what is held in memory and keeps the bytes. */
+  /** Releases what is held in memory and keeps the bytes, from when on the session can be resumed. */
   close(): Promise<void>;
   /** Drops the bytes. */
   abort(): Promise<void>;

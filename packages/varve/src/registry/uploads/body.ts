@@ -7,6 +7,8 @@ export interface UploadBody {
   readonly range?: { readonly start: number; readonly end: number } | undefined;
   /** Bytes to come, where Content-Length says. */
   readonly length?: number | undefined;
+  /** Gives a chunk's memory back; called once its bytes are needed no more. Absent where they are not ours to give. */
+  readonly release?: ((chunk: Uint8Array) => void) | undefined;
   /** Ends the reading, for a body that is taken over by a newer request. */
   readonly stop: (reason: RegistryError) => void;
 }

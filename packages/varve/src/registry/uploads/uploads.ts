@@ -21,6 +21,8 @@ interface LiveUpload {
   readonly session: WriteSession;
   readonly hash: RunningHash;
   readonly reservation: Reservation;
+  /** The last request, milliseconds since 1970. */
+  touchedAt: number;
   /** The request that is writing now. */
   writer: UploadBody | undefined;
 }
@@ -54,7 +56,7 @@ export class Uploads {
     this.#storage = storage;
     this.#metadata = metadata;
     this.#quota = quota;
-    this.#cluster = options.cluster ?? false;
+    this.#cluster = (options.cluster ?? false) && storage.shared;
   }
 
   /** Opens an upload. @returns its id @throws RegistryError `DENIED` where a quota has nothing left */
@@ -136,7 +138,7 @@ export class Uploads {
       const hash = new RunningHash(digestAlgorithm(digest));
       try {
         const chunks = hash.through(body.chunks);
-        await session.append(known ? chunks : reservation.through(chunks, 0));
+        await session.append(known ? chunks : reservation.through(chunks, 0), body);
       } catch (error) {
         await session.abort();
         throw error;
@@ -153,8 +155,10 @@ export class Uploads {
    */
   async purge(before: number, signal?: AbortSignal): Promise<number> {
     let purged = 0;
+    const stored = new Set<string>();
     for await (const { id, updatedAt, resumable } of this.#storage.uploads()) {
       throwIfAborted(signal);
+      if (this.#live.has(id)) stored.add(id);
       if (!this.#isAbandoned(id, resumable, updatedAt, before)) continue;
       // In its turn: a request that resumes it meanwhile comes before, and is seen, or after, and finds nothing.
       await this.#turns.run(id, async () => {
@@ -163,6 +167,12 @@ export class Uploads {
         await this.#storage.abandon(id);
         purged++;
       });
+    }
+    // Opened, and nothing of it stored yet.
+    for (const [id, { touchedAt, writer }] of this.#live) {
+      if (stored.has(id) || writer || touchedAt >= before) continue;
+      this.#forget(id);
+      purged++;
     }
     return purged + ((await this.#storage.dropUnfinished?.(before)) ?? 0);
   }
@@ -183,6 +193,7 @@ export class Uploads {
     if (!own || this.#live.get(id) !== live) {
       throw new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { id: id.slice(0, 100) } });
     }
+    live.touchedAt = Date.now();
     this.#live.delete(id);
     this.#live.set(id, live);
     return live;
@@ -203,9 +214,11 @@ export class Uploads {
 
   #remember(id: string, note: UploadNote, session: WriteSession, known?: LiveUpload): LiveUpload {
     if (this.#live.size >= maxLiveUploads) {
-      for (const [oldest, { writer }] of this.#live) {
+      for (const [oldest, { writer, session: idle }] of this.#live) {
         if (writer) continue;
         this.#forget(oldest);
+        // In its turn: who resumes it comes after.
+        void this.#turns.run(oldest, () => idle.close()).catch(() => undefined);
         break;
       }
     }
@@ -215,6 +228,7 @@ export class Uploads {
       // Another server may have written in the place of what this one hashed: then the bytes are read again.
       hash: known && isSame(known.session, session) ? known.hash : new RunningHash(note.algorithm),
       reservation: known?.reservation ?? this.#quota.reservation(note.repository),
+      touchedAt: Date.now(),
       writer: undefined,
     };
     this.#live.set(id, upload);
@@ -257,7 +271,7 @@ export class Uploads {
     const start = session.offset;
     await reservation.atLeast(start + (length ?? body.length ?? 0));
     const chunks = length === undefined ? body.chunks : exactly(body.chunks, length);
-    await session.append(reservation.through(hash.through(chunks), start));
+    await session.append(reservation.through(hash.through(chunks), start), body);
   }
 
   async #commit(

@@ -7,19 +7,29 @@ import { VarveError } from '../../../base/index.ts';
 import type { ByteRange } from '../../../content/index.ts';
 import { type Digest, digestAlgorithm, digestHex, digestOf, isDigest } from '../../../oci/index.ts';
 import type { OpenBlob, RegistryStorage, StoredBlob, StoredUpload, WriteSession } from '../types.ts';
+import { WriteBudget, type WriteSizes } from '../write-budget.ts';
 import { BlobFile } from './blob-file.ts';
-import { FileWriteSession, syncFolder, type UploadPaths } from './write-session.ts';
+import { BlobFolders } from './blob-folders.ts';
+import { syncFolder } from './files.ts';
+import { FileWriteSession, type SessionParts, type UploadPaths } from './write-session.ts';
 
 const uploadId = /^[0-9a-zA-Z-]{1,64}$/;
 const recordFile = /^[0-9a-f]{64}$/;
 const readChunkBytes = 256 * 1024;
+
+/** A blob of 1 MiB is one write among eight; 64 uploads gather 256 KiB each, and have as much on its way to the disk. */
+const defaultWriteSizes: WriteSizes = {
+  largestBytes: 1024 * 1024,
+  smallestBytes: 64 * 1024,
+  budgetBytes: 32 * 1024 * 1024,
+};
 
 /**
  * Blobs as files of one folder on a local file system:
  * ```
  * blobs/<algorithm>/<first two digits>/<hex>    whole and durable, or absent
  * uploads/<id>                                  bytes so far
- * uploads/<id>.note                             what a resumable upload belongs to
+ * uploads/<id>.note                             what a resumable upload belongs to, once it is worth resuming
  * records/<first two digits>/<sha256 of the name>
  * ```
  */
@@ -27,18 +37,20 @@ export class FilesystemStorage implements RegistryStorage {
   readonly name = 'filesystem';
   readonly shared = false;
   readonly #root: string;
+  readonly #parts: SessionParts;
 
-  private constructor(root: string) {
+  private constructor(root: string, sizes: WriteSizes) {
     this.#root = root;
+    this.#parts = { folders: new BlobFolders(), budget: new WriteBudget(sizes) };
   }
 
   /** @param root created when missing, with mode 0750. */
-  static async open(root: string): Promise<FilesystemStorage> {
+  static async open(root: string, sizes: Partial<WriteSizes> = {}): Promise<FilesystemStorage> {
     for (const folder of ['blobs', 'uploads']) {
       await mkdir(join(root, folder), { recursive: true, mode: 0o750 });
     }
     await syncFolder(root);
-    return new FilesystemStorage(root);
+    return new FilesystemStorage(root, { ...defaultWriteSizes, ...sizes });
   }
 
   async stat(digest: Digest): Promise<StoredBlob | undefined> {
@@ -63,9 +75,7 @@ export class FilesystemStorage implements RegistryStorage {
   }
 
   async create(id: string, note = ''): Promise<WriteSession> {
-    const paths = this.#uploadPaths(id);
-    if (note !== '') await writeFile(paths.note, note, { flag: 'wx', mode: 0o640 });
-    return new FileWriteSession(id, note, paths, 0);
+    return new FileWriteSession(id, note, this.#uploadPaths(id), this.#parts);
   }
 
   async resume(id: string): Promise<WriteSession | undefined> {
@@ -74,7 +84,7 @@ export class FilesystemStorage implements RegistryStorage {
     const note = await orAbsent(readFile(paths.note, 'utf8'));
     if (!note) return undefined;
     const data = await orAbsent(stat(paths.data));
-    return new FileWriteSession(id, note, paths, data?.size ?? 0);
+    return new FileWriteSession(id, note, paths, this.#parts, { offset: data?.size ?? 0 });
   }
 
   async *uploads(): AsyncIterable<StoredUpload> {
@@ -94,7 +104,7 @@ export class FilesystemStorage implements RegistryStorage {
   }
 
   async abandon(id: string): Promise<void> {
-    await new FileWriteSession(id, '', this.#uploadPaths(id), 0).abort();
+    await new FileWriteSession(id, '', this.#uploadPaths(id), this.#parts).abort();
   }
 
   async delete(digest: Digest): Promise<boolean> {
@@ -149,7 +159,7 @@ export class FilesystemStorage implements RegistryStorage {
   }
 
   async close(): Promise<void> {
-    // Nothing is held open between calls.
+    await this.#parts.folders.close();
   }
 
   #blobPath(digest: Digest): string {

@@ -1,5 +1,4 @@
 export { type Group, groupSources } from './assemble.ts';
-export { type ChunkSizes, defaultChunkSizes } from './chunk-size.ts';
 export { ObjectStorage, type ObjectStorageOptions } from './object-storage.ts';
 export { assembleByParts, type FinishedPart, type PartsApi, type PartUpload } from './parts.ts';
 export { type RetryPolicy, storeError, withRetry } from './retry.ts';

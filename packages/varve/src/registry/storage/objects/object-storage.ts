@@ -3,7 +3,7 @@ import { isKind, VarveError } from '../../../base/index.ts';
 import type { ByteRange } from '../../../content/index.ts';
 import type { Digest } from '../../../oci/index.ts';
 import type { RegistryStorage, StoredBlob, StoredUpload, WriteSession } from '../types.ts';
-import { ChunkBudget, type ChunkSizes, defaultChunkSizes } from './chunk-size.ts';
+import { WriteBudget, type WriteSizes } from '../write-budget.ts';
 import {
   blobKey,
   blobsPrefix,
@@ -26,9 +26,16 @@ const maxNoteBytes = 64 * 1024;
 // A manifest has 4 MiB at most, and its record some hundred bytes more.
 const maxRecordBytes = 5 * 1024 * 1024;
 
+/** 8 MiB as most clients of object stores have it; a chunk that fills and one on its way: 16 MiB an upload. */
+const defaultChunkSizes: WriteSizes = {
+  largestBytes: 8 * 1024 * 1024,
+  smallestBytes: 512 * 1024,
+  budgetBytes: 48 * 1024 * 1024,
+};
+
 /** How {@link ObjectStorage} uses its store. */
 export interface ObjectStorageOptions {
-  readonly chunks?: Partial<ChunkSizes>;
+  readonly chunks?: Partial<WriteSizes>;
   readonly retry?: RetryPolicy;
   /** Objects that one page of a listing has; the store's own most when absent. */
   readonly pageKeys?: number;
@@ -54,7 +61,7 @@ export class ObjectStorage implements RegistryStorage {
   constructor(store: ObjectStore, { chunks, retry }: ObjectStorageOptions = {}) {
     this.name = store.name;
     this.#store = new RetryingStore(store, retry);
-    this.#parts = { store: this.#store, budget: new ChunkBudget({ ...defaultChunkSizes, ...chunks }) };
+    this.#parts = { store: this.#store, budget: new WriteBudget({ ...defaultChunkSizes, ...chunks }) };
     const presign = this.#store.presign?.bind(this.#store);
     if (presign) this.presign = (digest, options) => presign(blobKey(digest), options);
   }

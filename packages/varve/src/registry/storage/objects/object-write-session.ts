@@ -3,7 +3,7 @@ import type { Digest } from '../../../oci/index.ts';
 import { Growth } from '../growth.ts';
 import type { WriteSession } from '../types.ts';
 import { assembleAll } from './assemble.ts';
-import type { ChunkBudget } from './chunk-size.ts';
+import type { WriteBudget } from '../write-budget.ts';
 import { FillingChunk } from './filling-chunk.ts';
 import { blobKey, chunkKey, noteKey, parseUploadKey, uploadPrefix } from './keys.ts';
 import type { ObjectStore, StoredObject } from './types.ts';
@@ -15,7 +15,7 @@ const followBytes = 256 * 1024;
 /** What a session works with. */
 export interface SessionParts {
   readonly store: ObjectStore;
-  readonly budget: ChunkBudget;
+  readonly budget: WriteBudget;
 }
 
 /**
@@ -31,7 +31,7 @@ export class ObjectWriteSession implements WriteSession {
   readonly id: string;
   readonly note: string;
   readonly #store: ObjectStore;
-  readonly #budget: ChunkBudget;
+  readonly #budget: WriteBudget;
   #chunks: StoredObject[];
   #stored: number;
   #held: Buffer = Buffer.alloc(0);
@@ -69,9 +69,9 @@ export class ObjectWriteSession implements WriteSession {
     let sending: Promise<void> = Promise.resolve();
     try {
       for await (const chunk of chunks) {
-        filling.add(chunk, this.#budget.chunkBytes);
+        filling.add(chunk, this.#budget.shareBytes);
         this.#growth.grew();
-        if (filling.size < this.#budget.chunkBytes) continue;
+        if (filling.size < this.#budget.shareBytes) continue;
         const full = filling.take();
         filling = new FillingChunk();
         this.#unsent.push(full);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { VarveError } from '../../../base/index.ts';
 import { groupSources } from './assemble.ts';
-import { ChunkBudget } from './chunk-size.ts';
+import { WriteBudget } from '../write-budget.ts';
 import { chunkKey } from './keys.ts';
 import { chainOf } from './object-storage.ts';
 import { planParts } from './parts.ts';
@@ -41,15 +41,15 @@ test('takes of an upload what follows without a gap, and no chunk that a later o
 });
 
 test('makes chunks smaller the more uploads there are, and keeps all within the budget', () => {
-  const budget = new ChunkBudget({ largestBytes: 8000, smallestBytes: 500, budgetBytes: 96_000 });
+  const budget = new WriteBudget({ largestBytes: 8000, smallestBytes: 500, budgetBytes: 96_000 });
   const writers = [budget.enter()];
-  assert.equal(budget.chunkBytes, 8000);
+  assert.equal(budget.shareBytes, 8000);
   while (writers.length < 64) writers.push(budget.enter());
-  assert.equal(budget.chunkBytes, 750);
+  assert.equal(budget.shareBytes, 750);
   while (writers.length < 1000) writers.push(budget.enter());
-  assert.equal(budget.chunkBytes, 500);
+  assert.equal(budget.shareBytes, 500);
   for (const writer of writers) writer[Symbol.dispose]();
-  assert.equal(budget.chunkBytes, 8000);
+  assert.equal(budget.shareBytes, 8000);
 });
 
 test('tells what may pass from what will not', () => {

@@ -195,6 +195,8 @@ const cases: Readonly<Record<string, Case>> = {
   'lists uploads with their last write': async (storage) => {
     const before = Date.now() - 1000;
     const session = await storage.create(randomUUID(), 'note');
+    await session.append(chunksOf(Buffer.from('x'), 1));
+    await session.close();
     const [upload] = await list(storage.uploads());
     assert.equal(upload?.id, session.id);
     assert.equal(upload?.resumable, true);

@@ -1,5 +1,5 @@
-/** How much of an upload is held in memory before it goes to the store. */
-export interface ChunkSizes {
+/** How much of uploads is held in memory before it goes to the disk or the store. */
+export interface WriteSizes {
   /** Of one upload among few. */
   readonly largestBytes: number;
   /** Of one upload among many. */
@@ -8,24 +8,20 @@ export interface ChunkSizes {
   readonly budgetBytes: number;
 }
 
-/** 8 MiB as most clients of object stores have it; a chunk that fills and one on its way: 16 MiB an upload. */
-export const defaultChunkSizes: ChunkSizes = {
-  largestBytes: 8 * 1024 * 1024,
-  smallestBytes: 512 * 1024,
-  budgetBytes: 48 * 1024 * 1024,
-};
-
-/** Tells uploads how large their chunks may be, by how many are being written to at once. */
-export class ChunkBudget {
-  readonly #sizes: ChunkSizes;
+/**
+ * Tells uploads how much each may gather, by how many are being written to at once. Everyone has a share at any time, so that
+ * nobody waits for somebody else's: uploads that wait for memory which slow ones hold could wait for ever.
+ */
+export class WriteBudget {
+  readonly #sizes: WriteSizes;
   #writers = 0;
 
-  constructor(sizes: ChunkSizes) {
+  constructor(sizes: WriteSizes) {
     this.#sizes = sizes;
   }
 
-  /** Bytes after which an upload sends what it has. Each holds two chunks: one that fills, one on its way. */
-  get chunkBytes(): number {
+  /** Bytes that an upload gathers before it passes them on. Each holds twice that: what it gathers, and what is on its way. */
+  get shareBytes(): number {
     const { largestBytes, smallestBytes, budgetBytes } = this.#sizes;
     const share = budgetBytes / (2 * Math.max(1, this.#writers));
     return Math.floor(Math.max(Math.min(smallestBytes, largestBytes), Math.min(largestBytes, share)));
