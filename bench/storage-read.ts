@@ -217,7 +217,7 @@ export function renderReads(cells: readonly Cell[]): string {
     line([
       `${name} (${unit})`,
       ...places.map((place) => at(place).toFixed(at(place) < 100 ? 1 : 0)),
-      ...pairs.map((pair) => ratio(...pair).toFixed(2)),
+      ...pairs.map(([one, two]) => ratio(one, two).toFixed(2)),
     ]),
   );
   const missed = rows

@@ -143,7 +143,7 @@ function hostText(host: Merged): string {
   const newest = host.runs.at(-1) as Run;
   const loads = host.runs.flatMap((run) => run.loads);
   const rows = rowsOf(host.cells);
-  return `Made by \`node bench/storage.ts${newest.isQuick ? ' --quick' : ''}\` on ${days(host.runs)} in ${host.runs.length} run${host.runs.length === 1 ? '' : 's'}: ${[newest.machine, ...newest.peers].join('; ')}. Median load while measuring: ${median(loads).toFixed(1)}.
+  return `Made by \`node bench/storage.ts${newest.isQuick ? ' --quick' : ''}\` on ${days(host.runs)} in ${host.runs.length} run${host.runs.length === 1 ? '' : 's'}: ${[newest.machine, ...newest.peers].join('; ')}.${loads.length > 0 ? ` Median load while measuring: ${median(loads).toFixed(1)}.` : ''}
 Medians. Ours are measured in one process, to where a layer would survive a power cut; docker's and podman's are whole commands (\`load\`, \`rmi\`, \`create\`, \`diff\`), which wait for no disk; what a script in a container takes (writes) is read off its own clock. Layers are gzip; btrfs stands on a file.
 
 ${table(rows, columns.host, [['erofs', 'docker overlay2']])}${footnote(host.cells)}${goals(rows)}${missing(host)}`;
