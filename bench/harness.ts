@@ -1,6 +1,7 @@
 /** Timing of whole commands, side by side: every case runs for each engine in turn, and medians are compared within one run. */
 import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { performance } from 'node:perf_hooks';
 
 /** A command with its environment; `argv[0]` is looked up on PATH. */
@@ -43,7 +44,9 @@ export function must(
     ...(limitMs === undefined ? {} : { timeout: limitMs, killSignal: 'SIGKILL' }),
   });
   if (result.error && 'code' in result.error && result.error.code === 'ETIMEDOUT') {
-    throw new Error(`${argv.at(-1)}: stopped after ${(limitMs as number) / 1000} s, the limit of one step`);
+    throw new Error(
+      `${basename(program as string)}: stopped after ${(limitMs as number) / 1000} s, the limit of one step`,
+    );
   }
   if (result.status !== 0) throw new Error(`${argv.join(' ')}: exit ${result.status}\n${result.stderr}`);
   return result.stdout;

@@ -2,6 +2,7 @@
 import { whyNoGuest } from '../packages/varve/test/guest/guest-parts.ts';
 import { Guest } from '../packages/varve/test/guest/run-in-guest.ts';
 import type { Figures } from './storage-cells.ts';
+import { reasonOf } from './storage-parts.ts';
 
 /** A call of {@link Figures} in the guest, as a line of its serial port. */
 export type FigureLine = {
@@ -22,15 +23,11 @@ export async function measureGuest(figures: Figures, limitMs: number): Promise<v
     await using guest = new Guest(file, { modules, memory: '4G', limitMs });
     for await (const line of guest.results<FigureLine>()) {
       if (line.type === 'figure') take(figures, line);
-      if (line.type === 'fail') figures.miss(line.name, 'devicemapper', line.error.slice(0, 300));
+      if (line.type === 'fail') figures.miss(line.name, 'devicemapper', reasonOf(line.error));
     }
     await guest.ended();
   } catch (error) {
-    figures.miss(
-      'guest',
-      'devicemapper',
-      error instanceof Error ? error.message.slice(0, 300) : String(error),
-    );
+    figures.miss('guest', 'devicemapper', reasonOf(error));
   }
 }
 

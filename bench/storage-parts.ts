@@ -69,6 +69,15 @@ export interface Bench {
   readonly stopped: () => string | undefined;
 }
 
+/** An error as the table says it: short, and without the run's own folders. */
+export function reasonOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message
+    .replaceAll(/\/var\/tmp\/varve-[^\s/]+\//g, '')
+    .replaceAll(/\s+/g, ' ')
+    .slice(0, 300);
+}
+
 /** Runs something for every store in turn, several rounds; a store that fails is left out of the rest of the part. */
 async function everyStore(
   { stores, recorder, stopped }: Bench,
@@ -97,11 +106,7 @@ async function everyStore(
         await work(store, round);
       } catch (error) {
         out.add(store);
-        recorder.miss(
-          part,
-          store.name,
-          (error instanceof Error ? error.message : String(error)).slice(0, 300),
-        );
+        recorder.miss(part, store.name, reasonOf(error));
       }
       const took = performance.now() - start;
       spent.set(store, before + took);

@@ -21,7 +21,7 @@ import { Recorder, readRuns } from './storage-cells.ts';
 import { measureGuest } from './storage-guest.ts';
 import { Workshop } from './storage-images.ts';
 import { machine, peerVersions } from './storage-machine.ts';
-import { type Bench, parts, quickSizes, realSizes } from './storage-parts.ts';
+import { type Bench, parts, quickSizes, realSizes, reasonOf } from './storage-parts.ts';
 import { measureReads } from './storage-read.ts';
 import { OurStore, podmanStore, type Store, startDocker } from './storage-stores.ts';
 import { renderBlocks, renderResults, writeBlocks } from './storage-table.ts';
@@ -127,8 +127,7 @@ async function openStores(workshop: Workshop): Promise<Store[]> {
     try {
       stores.push(await open());
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      for (const part of wanted) if (part in parts) recorder.miss(part, name, reason);
+      for (const part of wanted) if (part in parts) recorder.miss(part, name, reasonOf(error));
     }
   }
   return stores;
@@ -149,7 +148,9 @@ try {
     stopped: () => signalled,
   };
   for (const [part, measure] of Object.entries(parts)) {
-    if (wanted.includes(part) && signalled === undefined) await measure(bench);
+    if (!wanted.includes(part)) continue;
+    if (signalled === undefined) await measure(bench);
+    else for (const { name } of stores) recorder.miss(part, name, signalled);
   }
   if (wanted.includes('read') && signalled === undefined) {
     const place = join(folder, 'read');
