@@ -1,5 +1,5 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { VarveError } from '../../../base/index.ts';
 import { encodeEnd, encodeHeader, paddingAfter, storeLayer, type TarMetadata } from '../../../layer/index.ts';
 import { filesystemName, unmount } from '../../../linux/index.ts';
@@ -28,7 +28,7 @@ export async function probeErofs(root: string, backing: Backing): Promise<Probe>
     } catch (error) {
       return { ok: false, reason: explain(VarveError.from(error), root) };
     }
-    const lowers = [diff, empty].map((path) => ({ id: '', path }));
+    const lowers = [diff, empty].map((path) => ({ id: basename(path), path }));
     mountOverlay({ base: folder, lowers, target: merged });
     return readFileSync(join(merged, 'file')).equals(content)
       ? { ok: true }

@@ -72,6 +72,15 @@ test('stacks 128 layers on a kernel that has only mount(2)', () => {
   assert.throws(() => mountByString(stack(150)), { code: 'TOO_MANY_LAYERS' });
 });
 
+test('stacks folders that lie elsewhere on a kernel that has only mount(2), as the probes do', () => {
+  const overlay = stack(1);
+  const path = join(folder, 'else where');
+  mkdirSync(path);
+  writeFileSync(join(path, 'other'), '');
+  mountByString({ ...overlay, lowers: [{ id: 'other', path }, ...overlay.lowers] });
+  assert.deepEqual(readdirSync(overlay.target).sort(), ['other', 'own-0', 'top']);
+});
+
 test('makes a short name again that was lost', () => {
   const overlay = stack(3);
   mountByString(overlay);

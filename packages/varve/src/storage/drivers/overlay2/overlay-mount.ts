@@ -16,7 +16,7 @@ import { linkFolder, linkName } from './layout.ts';
 export interface OverlayMount {
   /** The driver's folder. */
   readonly base: string;
-  /** Topmost first. */
+  /** Topmost first; no two of one id. */
   readonly lowers: readonly { readonly id: string; readonly path: string }[];
   readonly upper?: { readonly path: string; readonly work: string };
   readonly target: string;
@@ -143,11 +143,11 @@ function fullNames({ lowers, upper }: OverlayMount): Names {
 function shortNames({ base, lowers, upper }: OverlayMount): Names {
   mkdirSync(join(base, linkFolder), { recursive: true, mode: 0o700 });
   return {
-    lowers: lowers.map(({ id }) => {
+    lowers: lowers.map(({ id, path }) => {
       const name = join(linkFolder, linkName(id));
       if (!existsSync(join(base, name))) {
         rmSync(join(base, name), { force: true });
-        symlinkSync(`../${id}/diff`, join(base, name));
+        symlinkSync(relative(join(base, linkFolder), path), join(base, name));
       }
       return name;
     }),
