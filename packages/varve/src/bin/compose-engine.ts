@@ -67,7 +67,7 @@ export async function composeEngine(
     const content = openContentStore({ root, state, grace: 0 });
     const snapshots = snapshotFolders(root).current;
     // Of a migration: broken off, or what it left to delete.
-    const removal = removeOtherTree(root).catch((error: unknown) =>
+    const removal = removeOtherTree(root, storageDriverKinds).catch((error: unknown) =>
       options.log('warn', 'could not remove the tree of a migration', { error: String(error) }),
     );
     closers.push(() => removal);

@@ -42,25 +42,31 @@ export async function runMigration(context: CommandContext, { flags }: ParsedArg
     const { state } = openState(join(root, 'state.db'), join(root, 'quarantine'));
     using _state = state;
     const content = openContentStore({ root, state, grace: 0 });
+    await removeOtherTree(root, storageDriverKinds);
     const source = file['storage-driver'] === target ? undefined : file['storage-driver'];
     const from = await chooseDriver(storageDriverKinds(current), current, { requested: source });
-    await removeOtherTree(root);
+    await using closing = new AsyncDisposableStack();
+    closing.defer(() => from.close());
     await from.recover();
     if (from.name === target) {
       terminal.print(`${root} uses ${target} already`);
       return;
     }
-    const other = await beginOtherTree(root);
+    const other = await beginOtherTree(root, storageDriverKinds);
     try {
       const to = await chooseDriver(storageDriverKinds(other), other, {
         requested: target,
         options: parseStorageOptions(flags.list('storage-opt')),
       });
+      // Before its tree goes.
+      await using closingTarget = new AsyncDisposableStack();
+      closingTarget.defer(() => to.close());
       const client = new RegistryClient({ userAgent: 'varve' });
       const images = new LocalImageStore({ state, content, driver: from, client });
       state.migrate(builderSchema);
       const parts: MigrationParts = {
         root,
+        kinds: storageDriverKinds,
         from,
         to,
         content,
@@ -76,7 +82,7 @@ export async function runMigration(context: CommandContext, { flags }: ParsedArg
       await migrateStorage(parts, { signal, onStep: (text) => terminal.print(text) });
     } finally {
       // Nothing is left of what did not come to its end.
-      await removeOtherTree(root);
+      await removeOtherTree(root, storageDriverKinds);
     }
   } finally {
     close(lock);

@@ -27,6 +27,7 @@ export { zeroTime } from './types.ts';
 export { ContainerStore } from './container-store.ts';
 export {
   beginOtherTree,
+  type DriverKinds,
   type MigrationOptions,
   type MigrationParts,
   type MigrationPlan,

@@ -6,6 +6,7 @@ import {
   readFileSync,
   readlinkSync,
   realpathSync,
+  rmdirSync,
   rmSync,
   statfsSync,
 } from 'node:fs';
@@ -16,7 +17,13 @@ import type { ImageStore } from '../image/index.ts';
 import { applyLayer, changes } from '../layer/index.ts';
 import { check, FilesystemSync, mountsBelow, renameat2, unmount } from '../linux/index.ts';
 import { type ChainID, chainIds, type DiffID, layerCompression } from '../oci/index.ts';
-import { deleteInBackground, type LayerToApply, type StorageDriver } from '../storage/index.ts';
+import {
+  deleteInBackground,
+  showsSnapshot,
+  type LayerToApply,
+  type StorageDriver,
+  type StorageDriverKind,
+} from '../storage/index.ts';
 import type { ContainerStore } from './container-store.ts';
 
 /** Folder of all drivers' trees, and the one where the new tree is built and the old one waits for its end. */
@@ -24,8 +31,12 @@ export function snapshotFolders(root: string): { readonly current: string; reado
   return { current: join(root, 'snapshots'), other: join(root, 'snapshots.migrating') };
 }
 
+/** The storage drivers there are, over a folder in which each keeps to its own name. */
+export type DriverKinds = (snapshots: string) => readonly StorageDriverKind[];
+
 export interface MigrationParts {
   readonly root: string;
+  readonly kinds: DriverKinds;
   readonly from: StorageDriver;
   /** Over {@link snapshotFolders}' `other`. */
   readonly to: StorageDriver;
@@ -98,7 +109,7 @@ export async function migrateStorage(parts: MigrationParts, options: MigrationOp
   check(renameat2(-100, other, -100, current, 2), 'renameat2', current);
   syncFolder(root);
   onStep(`switched from ${from.name} to ${to.name}`);
-  await removeOtherTree(root);
+  await removeOtherTree(root, parts.kinds);
   onStep(`removed the tree of ${from.name}`);
 }
 
@@ -122,18 +133,29 @@ export async function planMigration(parts: MigrationParts): Promise<MigrationPla
   return { layers: layers.length, containers: containers.length, bytesNeeded, bytesFree: bavail * bsize };
 }
 
-/** Ends the tree of a migration that was broken off before its switch, or the old one after it. */
-export async function removeOtherTree(root: string): Promise<void> {
-  const { other } = snapshotFolders(root);
+/** Ends the tree of a migration that was broken off before its switch, or the old one after it, and what either had mounted. */
+export async function removeOtherTree(root: string, kinds: DriverKinds): Promise<void> {
+  const { current, other } = snapshotFolders(root);
   if (!existsSync(other)) return;
+  dropViews(current);
   for (const { target } of mountsBelow(realpathSync(other)).reverse()) unmount(target, { detach: true });
+  for (const kind of kinds(other)) if (existsSync(join(other, kind.name))) await kind.create([]).destroy?.();
   await deleteInBackground(other);
   rmSync(other, { recursive: true, force: true });
 }
 
+/** Unmounts what a killed migration had mounted to compare: read-only, as nothing is that a container uses. */
+function dropViews(folder: string): void {
+  for (const { target, options } of existsSync(folder) ? mountsBelow(realpathSync(folder)) : []) {
+    if (!options.includes('ro') || !showsSnapshot(target)) continue;
+    unmount(target, { detach: true });
+    rmdirSync(target);
+  }
+}
+
 /** Makes the folder for the new tree, empty. */
-export async function beginOtherTree(root: string): Promise<string> {
-  await removeOtherTree(root);
+export async function beginOtherTree(root: string, kinds: DriverKinds): Promise<string> {
+  await removeOtherTree(root, kinds);
   const { other } = snapshotFolders(root);
   mkdirSync(other, { mode: 0o710 });
   return other;

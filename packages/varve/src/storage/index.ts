@@ -12,6 +12,7 @@ export {
   readStorageOptions,
   type StorageOption,
 } from './options.ts';
+export { showsSnapshot } from './tree/mount-point.ts';
 export type * from './types.ts';
 export {
   copyInBackground,

@@ -127,6 +127,11 @@ export interface StorageDriver {
    * @throws VarveError `conflict` while it is in use.
    */
   setAside?(key: string, target: string): Promise<boolean>;
+  /**
+   * Before the driver's folder is deleted, of which nobody uses anything any more: ends what it has in the kernel besides
+   * mounts, and deletes what it keeps elsewhere. Does nothing the second time. Absent where all is in the folder.
+   */
+  destroy?(): Promise<void>;
   /** After a crash: finishes or drops what was half done, unmounts what nobody uses. Says what it did. */
   recover(): Promise<readonly string[]>;
   close(): Promise<void>;

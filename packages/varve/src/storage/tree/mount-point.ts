@@ -1,10 +1,17 @@
 import { rmdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { mountsBelow, unmountInBackground } from '../../linux/index.ts';
 
 /** Where a snapshot is shown; the folder is there only while it is. */
 export function mountPoint(snapshot: { readonly path: string }): string {
-  return join(snapshot.path, 'merged');
+  return join(snapshot.path, mountPointName);
+}
+
+const mountPointName = 'merged';
+
+/** Whether a mount under a driver's folder shows a snapshot. */
+export function showsSnapshot(target: string): boolean {
+  return basename(target) === mountPointName;
 }
 
 export function isMounted(target: string): boolean {

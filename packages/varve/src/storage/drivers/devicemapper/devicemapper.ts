@@ -12,6 +12,7 @@ import { type FillOptions, TreeDriver } from '../../tree/tree-driver.ts';
 import type { LayerToApply, OperationOptions, Probe, Usage } from '../../types.ts';
 import { measureInBackground } from '../../worker/jobs.ts';
 import { baseFolder, ensureBase } from './base-volume.ts';
+import { destroyPool } from './destroy-pool.ts';
 import { type PoolOptions, readPoolOptions, sectorBytes } from './options.ts';
 import { poolStatusPairs } from './status-pairs.ts';
 import { probeDeviceMapper } from './probe.ts';
@@ -300,6 +301,16 @@ export class DeviceMapperDriver extends TreeDriver {
     if (!volume) return;
     const { pool } = await this.#open();
     await pool.remove(volume);
+  }
+
+  async destroy(): Promise<void> {
+    await this.close();
+    try {
+      await destroyPool(this.tree.folder, this.#options);
+    } catch (error) {
+      // Neither a kernel without a device mapper nor a pool that is gone holds anything.
+      if (!VarveError.is(error) || error.kind !== 'unavailable') throw error;
+    }
   }
 
   override async close(): Promise<void> {

@@ -38,7 +38,8 @@ export interface Transaction {
 }
 
 const version = 1;
-const poolFile = 'pool.json';
+/** In the driver's folder. */
+export const poolFile = 'pool.json';
 const transactionFile = 'transaction.json';
 /** In a snapshot's folder. */
 export const volumeFile = 'volume.json';

@@ -91,6 +91,16 @@ export class ThinPool {
     return { pool, report: await pool.#rollBack(last, holds) };
   }
 
+  /** Ends the devices of a folder's pool, be it whole or not. */
+  static async end(
+    folder: string,
+    options: PoolOptions,
+    mapper: DeviceMapper,
+    record: PoolRecord,
+  ): Promise<void> {
+    await new ThinPool(folder, options, mapper, { record, transaction: 0, lastDeviceId: 0 }).close();
+  }
+
   get record(): PoolRecord {
     return this.#record;
   }

@@ -10,6 +10,15 @@ export function ourDevices(): string[] {
     .sort();
 }
 
+/** Blocks of data that the pool uses. */
+export function usedBlocks(): number {
+  using mapper = new DeviceMapper();
+  const pool = ourDevices().find((name) => name.endsWith('-pool')) ?? '';
+  const { payload } = mapper.runSync(deviceCommand.tableStatus(pool));
+  const fields = payload.toString('latin1', 40).split(' ');
+  return Number(fields[2]?.split('/')[0]);
+}
+
 /** Files that loop devices show, those that are deleted too. */
 export function loopFiles(): string[] {
   return readdirSync('/sys/block').flatMap((name) => {

@@ -22,7 +22,7 @@ import { attachLoop, DeviceMapper, deviceCommand, FilesystemSync } from '../../.
 import { parseStorageOptions } from '../../../options.ts';
 import { type DriverUnderTest, Rig } from '../../../testing/index.ts';
 import { DeviceMapperDriver } from '../devicemapper.ts';
-import { endDevices, loopFiles, ourDevices } from './devices.ts';
+import { endDevices, loopFiles, ourDevices, usedBlocks } from './devices.ts';
 
 const mebibyte = 1 << 20;
 const block = 64 * 1024;
@@ -34,15 +34,6 @@ function having(under: DriverUnderTest, ...options: readonly string[]): DriverUn
 }
 
 const small = ['dm.basesize=256M', 'dm.loopdatasize=100M', 'dm.loopmetadatasize=4M'];
-
-/** Blocks of data that the pool uses. */
-function usedBlocks(): number {
-  using mapper = new DeviceMapper();
-  const pool = ourDevices().find((name) => name.endsWith('-pool')) ?? '';
-  const { payload } = mapper.runSync(deviceCommand.tableStatus(pool));
-  const fields = payload.toString('latin1', 40).split(' ');
-  return Number(fields[2]?.split('/')[0]);
-}
 
 function value(rig: Rig, name: string): string {
   return rig.driver.status().find(([key]) => key === name)?.[1] ?? '';
@@ -319,6 +310,15 @@ export function testDeviceMapper(under: DriverUnderTest): void {
       await rig.driver.unmount('box');
     });
 
+    test('a tree that is about to be deleted leaves no device, though nobody closed its driver', async () => {
+      await using rig = new Rig(under);
+      await rig.driver.prepare('box', await rig.apply(undefined, [{ name: 'file' }]));
+      const other = under.create(rig.snapshots);
+      await other.destroy?.();
+      assert.deepEqual(ourDevices(), []);
+      await other.destroy?.();
+    });
+
     test('a damaged image is found and made anew from its layer', async () => {
       await using rig = new Rig(under);
       const layer = rig.layer(undefined, [{ name: 'file', content: 'right' }]);
@@ -416,6 +416,9 @@ export function testDeviceMapper(under: DriverUnderTest): void {
         kind: 'conflict',
         message: /^devmapper: Unable to take ownership of thin-pool/,
       });
+      await rig.driver.destroy?.();
+      assert.deepEqual(ourDevices(), ['varve-test-pool']);
+      assert.equal(usedBlocks(), 0);
       await rig.driver.close();
     });
 
