@@ -70,6 +70,7 @@ const head = {
   peers: peerVersions(),
 } as const;
 const recorder = new Recorder(out, { ...head, place: 'host' });
+const guest = new Recorder(out, { ...head, place: 'guest' });
 let signalled: string | undefined;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
@@ -149,8 +150,12 @@ try {
   };
   for (const [part, measure] of Object.entries(parts)) {
     if (!wanted.includes(part)) continue;
+    const start = performance.now();
     if (signalled === undefined) await measure(bench);
     else for (const { name } of stores) recorder.miss(part, name, signalled);
+    console.log(
+      `${part}: ${((performance.now() - start) / 1000).toFixed(0)} s with what it is made ready with`,
+    );
   }
   if (wanted.includes('read') && signalled === undefined) {
     const place = join(folder, 'read');
@@ -158,9 +163,11 @@ try {
     await measureReads(bench, place);
   }
   if (wanted.includes('guest') && signalled === undefined) {
-    await measureGuest(new Recorder(out, { ...head, place: 'guest' }), limitMs);
+    await measureGuest(guest, limitMs);
   }
-  console.log(`\n${recorder.times()}\n\n${renderResults(readRuns(out))}\n\nFigures are in ${out}`);
+  console.log(
+    `\n${recorder.times()}\n${guest.times()}\n\n${renderResults(readRuns(out))}\n\nFigures are in ${out}`,
+  );
 } finally {
   for (const store of stores) await store.close().catch((error: unknown) => console.error(String(error)));
   execFileSync('sh', [
