@@ -2,7 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import type { RegistryConfigInput } from '../../src/registry/index.ts';
@@ -119,6 +119,15 @@ async function freePort(): Promise<number> {
   const address = listener.address();
   await new Promise((resolve) => listener.close(resolve));
   return typeof address === 'object' && address ? address.port : 0;
+}
+
+const arch = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+
+/** A program of a newer Debian that scripts/setup --test unpacked: how it is run; its own path is the last. */
+export function newerProgram(name: string): [loader: string, ...rest: string[]] {
+  const libraries = resolve(import.meta.dirname, `../../../../.cache/${name}/usr/lib/${arch}-linux-gnu`);
+  const loader = arch === 'aarch64' ? 'ld-linux-aarch64.so.1' : 'ld-linux-x86-64.so.2';
+  return [join(libraries, loader), '--library-path', libraries, resolve(libraries, '../../bin', name)];
 }
 
 /** Makes a runnable image of one static program and returns it as `oci:<folder>:latest`. */

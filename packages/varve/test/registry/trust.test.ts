@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { generateKeyPairSync, randomBytes, scryptSync } from 'node:crypto';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import nacl from 'tweetnacl';
@@ -12,9 +12,7 @@ import { LocalImageStore } from '../../src/image/index.ts';
 import { startTestRegistry } from '../../src/registry/testing/index.ts';
 import { State } from '../../src/state/index.ts';
 import { VfsDriver } from '../../src/storage/index.ts';
-import { makeImage, temporaryFolder } from './programs.ts';
-
-const arch = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+import { makeImage, newerProgram, temporaryFolder } from './programs.ts';
 
 /** A key pair as cosign keeps it: PKCS 8 in a secretbox under scrypt (theupdateframework's encrypted package). */
 function makeKeys(folder: string): {
@@ -47,14 +45,8 @@ function makeKeys(folder: string): {
 }
 
 /** A skopeo that signs: Debian 12's has that taken out, so scripts/setup --test gets the next release's. */
-const libraries = resolve(import.meta.dirname, `../../../../.cache/skopeo/usr/lib/${arch}-linux-gnu`);
-const signer = [
-  join(libraries, arch === 'aarch64' ? 'ld-linux-aarch64.so.1' : 'ld-linux-x86-64.so.2'),
-  '--library-path',
-  libraries,
-  resolve(libraries, '../../bin/skopeo'),
-] as const;
-const skip = existsSync(signer[3]) ? false : 'no skopeo that signs: scripts/setup --test gets one';
+const signer = newerProgram('skopeo');
+const skip = existsSync(signer.at(-1) ?? '') ? false : 'no skopeo that signs: scripts/setup --test gets one';
 
 test('what skopeo signed may be pulled, by a registry’s policy and by an engine’s; the rest may not', {
   skip,

@@ -36,7 +36,23 @@ function fromFile<T>(path: string, read: (pem: string) => T): T {
 }
 
 /**
- * Whether a chain, the signer's certificate first, leads to an authority and was valid at an instant.
+ * Reads the certificates of a signature.
+ * @param encoded in DER
+ * @returns undefined when one of them is none, or has a key that cannot be read
+ */
+export function readChain(encoded: readonly Uint8Array[]): X509Certificate[] | undefined {
+  if (encoded.length === 0 || encoded.length > maxChain) return undefined;
+  try {
+    const chain = encoded.map((der) => new X509Certificate(der));
+    // The key is decoded when it is asked for, and throws only then.
+    return chain.every(({ publicKey }) => publicKey.type === 'public') ? chain : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Whether a chain of {@link readChain}, the signer's certificate first, leads to an authority and was valid at an instant.
  * @returns undefined when it does, else why not
  */
 export function checkChain(
@@ -44,7 +60,6 @@ export function checkChain(
   authorities: readonly X509Certificate[],
   at: Date,
 ): string | undefined {
-  if (chain.length === 0 || chain.length > maxChain) return 'its chain of certificates is empty or too long';
   for (const [index, certificate] of chain.entries()) {
     if (at < new Date(certificate.validFrom) || at > new Date(certificate.validTo)) {
       return `the certificate of ${nameOf(certificate)} was not valid then`;
@@ -65,5 +80,7 @@ function issued(issuer: X509Certificate, certificate: X509Certificate): boolean 
 }
 
 function nameOf(certificate: X509Certificate): string {
-  return certificate.subject.replaceAll('\n', ', ');
+  // An empty name is undefined, whatever the types say.
+  const { subject } = certificate as { readonly subject: string | undefined };
+  return subject?.replaceAll('\n', ', ') ?? 'nobody';
 }

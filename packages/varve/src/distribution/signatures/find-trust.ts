@@ -1,6 +1,6 @@
 import { type Descriptor, type Digest, digestOf, isDigest } from '../../oci/index.ts';
 import { checkCosign, cosignArtifactType, cosignTag, simpleSigningType } from './cosign.ts';
-import { checkNotation, notationArtifactType, notationJwsType } from './notation.ts';
+import { checkNotation, notationArtifactType } from './notation.ts';
 import type { SignatureSource, TrustedSigners, TrustVerdict } from './types.ts';
 
 /** Signatures are some KiB; who adds more than so many wants the check to take long. */
@@ -61,11 +61,10 @@ async function notationReason(
   const manifest = await readManifest(source, digest);
   if (manifest?.subject?.digest !== subject) return 'it names another subject';
   const [envelope] = manifest.layers ?? [];
-  if (envelope?.mediaType !== notationJwsType) {
-    return `envelopes of type ${envelope?.mediaType ?? 'unknown'} are not checked: sign with --signature-format jws`;
-  }
-  const bytes = await readBlob(source, envelope);
-  return bytes ? checkNotation(bytes, subject, signers.notation) : 'its envelope is missing';
+  const bytes = envelope && (await readBlob(source, envelope));
+  return bytes
+    ? await checkNotation(envelope.mediaType, bytes, subject, signers.notation)
+    : 'its envelope is missing';
 }
 
 async function readManifest(source: SignatureSource, name: string): Promise<Manifest | undefined> {
