@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { digestOf } from '../../src/oci/index.ts';
+import { Database } from '../../src/registry/metadata/postgres/database.ts';
+import type { Statement } from '../../src/registry/metadata/steps.ts';
 import { testMetadata } from '../../src/registry/metadata/testing/suite.ts';
 import { PostgresMetadata } from '../../src/registry/metadata/postgres/postgres-metadata.ts';
 import { eventually } from '../../src/registry/testing/index.ts';
@@ -33,6 +36,33 @@ describe('records in PostgreSQL', () => {
       return found.found.length === 1;
     }, 'it goes when nobody asks');
     assert.equal(await one.useBlob('a', digest, Date.now()), undefined);
+  });
+
+  test('makes a write that others always come before', async () => {
+    const database = new Database(server.database('starved'));
+    await database.migrate();
+    await using _open = { [Symbol.asyncDispose]: () => database.close() };
+    const change = (text: string): Statement => ({ text, values: [], wants: 'changes' });
+    await database.answer(
+      change("INSERT INTO registry_repositories (name, created_at, used_bytes) VALUES ('a', 0, 0)"),
+    );
+    const more = change('UPDATE registry_repositories SET used_bytes = used_bytes + 1');
+    const others: Promise<unknown>[] = [];
+    await database.write(async (transaction) => {
+      await transaction.answer({ text: 'SELECT * FROM registry_repositories', values: [], wants: 'rows' });
+      // Another comes between reading and writing, unless it has to wait.
+      const other = database.write((between) => between.answer(more));
+      others.push(other);
+      await Promise.race([other, setTimeout(500)]);
+      await transaction.answer(more);
+    });
+    await Promise.all(others);
+    const { rows } = await database.answer({
+      text: 'SELECT used_bytes FROM registry_repositories',
+      values: [],
+      wants: 'rows',
+    });
+    assert.equal(rows[0]?.['used_bytes'], others.length + 1);
   });
 
   testMetadata(() => PostgresMetadata.open(server.database(`suite${databases++}`)));
