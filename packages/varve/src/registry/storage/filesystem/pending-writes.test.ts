@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises';
 import { PendingWrites } from './pending-writes.ts';
 
 /** Writes that end when they are told to. */
@@ -63,6 +63,27 @@ test('does not hold back what trickles in', async () => {
   await pending.flush();
 });
 
+test('gathers, trickles and waits in any order, and loses nothing', { timeout: 60_000 }, async () => {
+  let written = 0;
+  const pending = new PendingWrites({
+    write: async (batch) => {
+      for (const { length } of batch) written += length;
+      await pause(Math.random() * 30);
+    },
+    share: () => 1 + Math.random() * 1000,
+  });
+  let sent = 0;
+  for (let count = 0; count < 300; count++) {
+    const length = Math.ceil(Math.random() * 400);
+    await pending.add(Buffer.alloc(length));
+    sent += length;
+    // Around the time after which what trickles in is written.
+    if (count % 10 === 0) await pause(15 + Math.random() * 10);
+  }
+  await pending.flush();
+  assert.equal(written, sent);
+});
+
 test('tells the sender and the end what a write failed with', async () => {
   const pending = new PendingWrites({ write: () => Promise.reject(new Error('full')), share: () => 10 });
   await pending.add(Buffer.alloc(10));
@@ -74,4 +95,22 @@ test('tells the sender and the end what a write failed with', async () => {
     { message: 'full' },
   );
   await assert.rejects(pending.flush(), { message: 'full' });
+});
+
+test('does not hold back what came during a write that took long', async () => {
+  const { pending, batches, endWrite } = heldWrites(1_000_000);
+  const until = async (count: number): Promise<void> => {
+    for (const deadline = Date.now() + 10_000; batches.length < count && Date.now() < deadline; )
+      await turn();
+  };
+  await pending.add(Buffer.alloc(10));
+  await until(1);
+  await pending.add(Buffer.alloc(20));
+  // Longer than chunks are gathered for.
+  for (const end = Date.now() + 100; Date.now() < end; ) await turn();
+  endWrite();
+  await until(2);
+  assert.deepEqual(batches, [[10], [20]]);
+  endWrite();
+  await pending.flush();
 });

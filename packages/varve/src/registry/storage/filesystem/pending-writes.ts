@@ -28,41 +28,46 @@ export class PendingWrites {
     this.#throwFailure();
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;
-    if (this.#bytes < this.#parts.share()) {
-      this.#timer ??= setTimeout(() => {
-        this.#timer = undefined;
-        this.#writing ??= this.#writeBatch();
-      }, delayMs);
-      return;
-    }
+    if (this.#bytes < this.#parts.share()) return this.#startSoon();
     while (this.#writing && this.#bytes >= this.#parts.share()) await this.#writing;
     this.#throwFailure();
-    this.#writing ??= this.#writeBatch();
+    this.#startWrite();
   }
 
   /** Waits until everything is written. @throws what a write failed with */
   async flush(): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    while (this.#writing || (this.#chunks.length > 0 && !this.#failure)) {
-      this.#writing ??= this.#writeBatch();
+    for (;;) {
+      this.#startWrite();
+      if (!this.#writing) break;
       await this.#writing;
     }
     this.#throwFailure();
   }
 
-  async #writeBatch(): Promise<void> {
+  #startSoon(): void {
+    this.#timer ??= setTimeout(() => this.#startWrite(), delayMs);
+  }
+
+  #startWrite(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#writing || this.#failure || this.#chunks.length === 0) return;
     const batch = this.#chunks;
     this.#chunks = [];
     this.#bytes = 0;
+    this.#writing = this.#write(batch).finally(() => {
+      this.#writing = undefined;
+      if (this.#chunks.length > 0 && !this.#failure) this.#startSoon();
+    });
+  }
+
+  async #write(batch: readonly Uint8Array[]): Promise<void> {
     try {
-      if (batch.length > 0) await this.#parts.write(batch);
+      await this.#parts.write(batch);
       const { release } = this.#parts;
       if (release) for (const chunk of batch) release(chunk);
     } catch (error) {
       this.#failure = { error };
-    } finally {
-      this.#writing = undefined;
     }
   }
 
