@@ -5,40 +5,36 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { callControl } from '../packages/varve/src/registry/control/index.ts';
+import { median } from './harness.ts';
+import { type Fact, fact } from './registry-facts.ts';
+import { load, loadRequest } from './registry-load.ts';
 import { expect, freePort, pushBlob, sha256, start, type Target } from './registry-target.ts';
 import { Wire } from './wire.ts';
 
 const mebibyte = 1024 * 1024;
 const indexType = 'application/vnd.oci.image.index.v1+json';
 
-/** How much of everything; `quick` only shows that it runs. */
-export interface ScaleOptions {
-  readonly quick: boolean;
-  /** Records of blobs at the measured start. */
-  readonly blobs?: number | undefined;
-}
+/** The parts that measure ours alone, where size matters. `quick` only shows that they run. */
+export const scaleParts = {
+  tags: (quick: boolean): Promise<Fact[]> => alone((target) => listTags(target, quick ? 1000 : 100_000)),
+  collect: (quick: boolean): Promise<Fact[]> =>
+    alone((target, root) => collect(target, root, quick ? 200 : 10_000)),
+  uploads: (quick: boolean): Promise<Fact[]> => alone((target) => upload(target, quick ? 4 : 1024)),
+  start: (quick: boolean): Promise<Fact[]> =>
+    alone((target, root) => startWith(target, root, quick ? 1000 : 1_000_000)),
+} as const;
 
-/** Measures Varve's registry alone where size matters: many tags, much garbage, large uploads, many blobs at the start. */
-export async function measureScale({ quick, blobs = quick ? 1000 : 100_000 }: ScaleOptions): Promise<void> {
+/** Gives a fresh registry to something. */
+async function alone(measure: (target: Target, root: string) => Promise<Fact[]>): Promise<Fact[]> {
   const folder = mkdtempSync(join(tmpdir(), 'varve-bench-registry-'));
+  const root = join(folder, 'varve');
+  const target = await startOwn(root);
   try {
-    const root = join(folder, 'varve');
-    const target = await startOwn(root);
-    try {
-      await listTags(target, quick ? 1000 : 100_000);
-      await collect(target, root, quick ? 200 : 10_000);
-      await upload(target, quick ? 4 : 1024);
-    } finally {
-      await stop(target);
-    }
-    await startWith(root, blobs);
+    return await measure(target, root);
   } finally {
+    await stop(target);
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-function report(name: string, value: string): void {
-  console.log(`${name.padEnd(44)} ${value}`);
 }
 
 async function startOwn(root: string): Promise<Target> {
@@ -48,13 +44,16 @@ async function startOwn(root: string): Promise<Target> {
 }
 
 async function stop({ child }: Target): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGKILL');
   await gone;
 }
 
 /** The first hundred tags of a repository with few and of one with many: the time must not depend on how many there are. */
-async function listTags(target: Target, count: number): Promise<void> {
+async function listTags(target: Target, count: number): Promise<Fact[]> {
+  const facts: Fact[] = [];
+  const pages: number[] = [];
   const wire = await Wire.connect(target.port);
   const index = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: indexType, manifests: [] }));
   const type = `Content-Type: ${indexType}\r\n`;
@@ -70,13 +69,26 @@ async function listTags(target: Target, count: number): Promise<void> {
       const path = `/v2/${repository}/manifests/${sha256(index)}?${names.join('&')}`;
       expect(await wire.send('PUT', path, type, index), 201);
     }
-    const lists = 200;
-    const startedAt = performance.now();
-    for (let list = 0; list < lists; list++) {
-      expect(await wire.send('GET', `/v2/${repository}/tags/list?n=100`), 200);
-    }
-    report(`tags/list?n=100 of ${tags}`, `${((performance.now() - startedAt) / lists).toFixed(2)} ms`);
   }
+  // Five tags each, so that as much is sent.
+  for (const repository of ['scale/few', 'scale/many']) {
+    const path = `/v2/${repository}/tags/list?n=5&last=t5`;
+    const { requests, seconds } = await load(target, [loadRequest('GET', path)], {
+      connections: 1,
+      milliseconds: count > 1000 ? 3000 : 300,
+    });
+    pages.push((seconds / requests) * 1000);
+  }
+  const [few = 1, many = 1] = pages;
+  const factor = many / few;
+  facts.push(
+    fact(
+      `a page of tags of 10 and of ${count}`,
+      `${few.toFixed(3)} and ${many.toFixed(3)} ms, ${factor.toFixed(2)} times`,
+      '≤ 1.3 times',
+      factor <= 1.3,
+    ),
+  );
   const startedAt = performance.now();
   let listed = 0;
   for (let path = '/v2/scale/many/tags/list'; path !== ''; ) {
@@ -85,31 +97,81 @@ async function listTags(target: Target, count: number): Promise<void> {
     path = /^<([^>]+)>/.exec(answer.headers.get('link') ?? '')?.[1] ?? '';
   }
   if (listed !== count) throw new Error(`${listed} tags of ${count}`);
-  report(`tags/list of all ${count}`, `${(performance.now() - startedAt).toFixed(0)} ms`);
+  facts.push(fact(`tags/list of all ${count}`, `${(performance.now() - startedAt).toFixed(0)} ms`));
   wire.close();
+  return facts;
 }
 
-async function collect(target: Target, root: string, count: number): Promise<void> {
-  const wires = await Promise.all(Array.from({ length: 8 }, () => Wire.connect(target.port)));
-  let next = 0;
-  await Promise.all(
-    wires.map(async (wire) => {
-      while (next++ < count) await pushBlob(wire, 'scale/garbage', randomBytes(1024));
-    }),
+/** The time of a collection by what it removes and by what stays: once with little and once with ten times the blobs there. */
+async function collect(target: Target, root: string, count: number): Promise<Fact[]> {
+  const facts: Fact[] = [];
+  const rates: number[] = [];
+  for (const [round, garbage] of [count / 10, count].entries()) {
+    const wires = await Promise.all(Array.from({ length: 8 }, () => Wire.connect(target.port)));
+    let next = 0;
+    await Promise.all(
+      wires.map(async (wire) => {
+        while (next++ < garbage) await pushBlob(wire, 'scale/garbage', randomBytes(1024));
+      }),
+    );
+    for (const wire of wires) wire.close();
+    const seconds = await collection(root, garbage);
+    rates.push(garbage / seconds);
+    facts.push(
+      fact(
+        `collection of ${garbage} blobs`,
+        `${seconds.toFixed(2)} s, ${(garbage / seconds).toFixed(0)} a second`,
+        round === 0 ? '' : 'as many a second',
+        round === 0 || (rates[1] ?? 0) >= (rates[0] ?? 0) / 1.5,
+      ),
+    );
+  }
+  keep(root, count * 10);
+  const seconds = await collection(root, 0);
+  facts.push(
+    fact(
+      `collection of nothing beside ${count * 10} blobs in use`,
+      `${(seconds * 1000).toFixed(0)} ms`,
+      '≤ 100 ms',
+      seconds <= 0.1,
+    ),
   );
-  for (const wire of wires) wire.close();
+  return facts;
+}
+
+/** Seconds. @throws Error when it removes another number of blobs */
+async function collection(root: string, count: number): Promise<number> {
   const startedAt = performance.now();
   for await (const item of callControl(join(root, 'control.sock'), '/collect', { grace: '0s' })) {
     if (!('done' in item)) continue;
     const { blobs } = item.done as { readonly blobs: readonly string[] };
     if (blobs.length !== count) throw new Error(`collected ${blobs.length} of ${count}`);
   }
-  const seconds = (performance.now() - startedAt) / 1000;
-  report(`collection of ${count} blobs`, `${seconds.toFixed(2)} s, ${(count / seconds).toFixed(0)} a second`);
+  return (performance.now() - startedAt) / 1000;
+}
+
+/** Records of blobs that an earlier collection has looked at and that are in use: no review is due. */
+function keep(root: string, count: number): void {
+  using database = new DatabaseSync(join(root, 'registry.db'));
+  addBlobs(database, count, 'kept');
+  database.exec(`
+    BEGIN;
+    INSERT INTO registry_blob_links (repository_id, blob_id, linked_at)
+      SELECT (SELECT min(id) FROM registry_repositories), id, 0 FROM registry_blobs WHERE true
+      ON CONFLICT DO NOTHING;
+    DELETE FROM registry_review;
+    COMMIT;`);
+}
+
+function addBlobs(database: DatabaseSync, count: number, name: string): void {
+  const add = database.prepare('INSERT INTO registry_blobs (digest, size, stored_at) VALUES (?, 1, 0)');
+  database.exec('BEGIN');
+  for (let number = 0; number < count; number++) add.run(sha256(Buffer.from(`${name} ${number}`)));
+  database.exec('COMMIT');
 }
 
 /** The most memory that the server ever had, while uploads of `size` MiB run side by side. */
-async function upload(target: Target, size: number): Promise<void> {
+async function upload(target: Target, size: number): Promise<Fact[]> {
   const uploads = 64;
   const chunk = randomBytes(mebibyte);
   const startedAt = performance.now();
@@ -117,10 +179,12 @@ async function upload(target: Target, size: number): Promise<void> {
   const seconds = (performance.now() - startedAt) / 1000;
   const peak = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${target.child.pid}/status`, 'utf8'))?.[1];
   const rate = `${((uploads * size) / seconds).toFixed(0)} MiB/s`;
-  report(
-    `${uploads} uploads of ${size} MiB at once`,
-    `RSS ${(Number(peak) / 1024).toFixed(0)} MiB at most, ${rate}`,
-  );
+  return [
+    fact(
+      `${uploads} uploads of ${size} MiB at once`,
+      `RSS ${(Number(peak) / 1024).toFixed(0)} MiB at most, ${rate}`,
+    ),
+  ];
 }
 
 /** One blob in one request; each is another, by its first bytes. */
@@ -152,17 +216,20 @@ async function stream(port: number, number: number, chunk: Buffer, size: number)
   });
 }
 
-/** Start to first answer, with the records of many blobs. */
-async function startWith(root: string, count: number): Promise<void> {
-  {
-    using database = new DatabaseSync(join(root, 'registry.db'));
-    const add = database.prepare('INSERT INTO registry_blobs (digest, size, stored_at) VALUES (?, 1, 0)');
-    database.exec('BEGIN');
-    for (let number = 0; number < count; number++) add.run(sha256(Buffer.from(`blob ${number}`)));
-    database.exec('COMMIT');
+/** Start to first answer, with the records of many blobs that are in use. */
+async function startWith(first: Target, root: string, count: number): Promise<Fact[]> {
+  const wire = await Wire.connect(first.port);
+  await pushBlob(wire, 'scale/start', Buffer.from('first'));
+  wire.close();
+  await stop(first);
+  keep(root, count);
+  const times: number[] = [];
+  for (let round = 0; round < 5; round++) {
+    const startedAt = performance.now();
+    const target = await startOwn(root);
+    times.push(performance.now() - startedAt);
+    await stop(target);
   }
-  const startedAt = performance.now();
-  const target = await startOwn(root);
-  report(`start with ${count} blobs`, `${(performance.now() - startedAt).toFixed(0)} ms`);
-  await stop(target);
+  const time = median(times);
+  return [fact(`start with ${count} blobs`, `${time.toFixed(0)} ms`, '≤ 1000 ms', time <= 1000)];
 }

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { type Reply, Wire } from './wire.ts';
 
@@ -8,6 +9,16 @@ export interface Target {
   readonly name: string;
   readonly port: number;
   readonly child: ChildProcess;
+  readonly pid: number;
+}
+
+// USER_HZ, which is 100 on every Linux that is in use (proc_pid_stat(5)).
+const ticksPerSecond = 100;
+
+/** Processor time that a process with all its threads has used so far, user and system. */
+export function processorSeconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }
 
 export function sha256(bytes: Uint8Array): string {
@@ -45,7 +56,7 @@ export async function start(name: string, port: number, argv: readonly string[])
       const wire = await Wire.connect(port);
       expect(await wire.send('GET', '/v2/'), 200);
       wire.close();
-      return { name, port, child };
+      return { name, port, child, pid: child.pid ?? 0 };
     } catch (error) {
       if (Date.now() > deadline) throw error;
       await new Promise((done) => setTimeout(done, 50));

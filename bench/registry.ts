@@ -1,181 +1,150 @@
 /**
- * Varve's registry against Debian's docker-registry, in one run: the same requests over loopback, each case measured
- * on both in turn, medians of the rounds compared; then what only ours has to show: sizes at which others slow down.
- * `node bench/registry.ts [rounds] [--quick] [--blobs 1000000]`; `--quick` only shows that it runs.
+ * Varve's registry beside Debian's docker-registry: the same requests over loopback to both in turn, then what only ours has
+ * to show: sizes at which others slow down. `node bench/registry.ts [--quick] [--parts=read,start,…]`; every part that was
+ * measured replaces its own in bench/RESULTS.md. `--quick` only shows that they run, and writes nothing.
  */
-import { randomBytes } from 'node:crypto';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startRegistry } from '../packages/varve/src/registry/index.ts';
-import { median } from './harness.ts';
-import { expect, freePort, pushBlob, start, type Target } from './registry-target.ts';
-import { measureScale } from './registry-scale.ts';
-import { Wire } from './wire.ts';
+import { factTable } from './registry-facts.ts';
+import { measureLarge, serveFloor } from './registry-large.ts';
+import { load, loadRequest } from './registry-load.ts';
+import { pushCases } from './registry-push.ts';
+import { fill, type Filled, readCases } from './registry-read.ts';
+import { type Comparison, compare, comparisonTable, medianOf, rate } from './registry-rounds.ts';
+import { scaleParts } from './registry-scale.ts';
+import { freePort, start, type Target } from './registry-target.ts';
+import { writeResultParts } from './results.ts';
+import { machine } from './storage-machine.ts';
 
+const heading = '# Registries side by side';
 const connections = 8;
-const blobBytes = 1024 * 1024;
-const mediaType = 'application/vnd.oci.image.manifest.v1+json';
 
-interface Case {
-  readonly name: string;
-  readonly requests: number;
-  readonly run: (wire: Wire, index: number) => Promise<void>;
-}
+/** A part's place on the page is its place here. */
+const titles = {
+  read: 'Reading',
+  push: 'Pushing',
+  large: 'Large blobs',
+  tags: 'Many tags',
+  collect: 'Garbage',
+  uploads: 'Uploads at once',
+  start: 'Start',
+} as const;
+type Part = keyof typeof titles;
 
-async function startTargets(folder: string): Promise<Target[]> {
-  const [own, theirs] = [await freePort(), await freePort()];
-  const config = join(folder, 'docker-registry.yml');
-  writeFileSync(
-    config,
-    JSON.stringify({
-      version: 0.1,
-      log: { level: 'error', accesslog: { disabled: true } },
-      storage: {
-        filesystem: { rootdirectory: join(folder, 'docker-registry') },
-        cache: { blobdescriptor: 'inmemory' },
-      },
-      http: { addr: `127.0.0.1:${theirs}`, relativeurls: true },
-    }),
-  );
-  return [
-    await start('varve', own, [
-      process.execPath,
-      import.meta.filename,
-      'serve',
-      String(own),
-      join(folder, 'varve'),
-    ]),
-    await start('docker-registry', theirs, ['docker-registry', 'serve', config]),
-  ];
-}
-
-/** Fills a registry with one image under 1000 tags and returns the cases over it. */
-async function prepare(target: Target, quick: boolean): Promise<Case[]> {
-  const wire = await Wire.connect(target.port);
-  const config = Buffer.from(
-    '{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}',
-  );
-  const layer = randomBytes(blobBytes);
-  const [configDigest, layerDigest] = [
-    await pushBlob(wire, 'bench/app', config),
-    await pushBlob(wire, 'bench/app', layer),
-  ];
-  const manifest = Buffer.from(
-    JSON.stringify({
-      schemaVersion: 2,
-      mediaType,
-      config: {
-        mediaType: 'application/vnd.oci.image.config.v1+json',
-        digest: configDigest,
-        size: config.length,
-      },
-      layers: [
-        { mediaType: 'application/vnd.oci.image.layer.v1.tar', digest: layerDigest, size: layer.length },
-      ],
-    }),
-  );
-  const type = `Content-Type: ${mediaType}\r\n`;
-  const putManifest = async (on: Wire, tag: string): Promise<void> => {
-    expect(await on.send('PUT', `/v2/bench/app/manifests/${tag}`, type, manifest), 201);
-  };
-  for (let tag = 0; tag < 1000; tag++) await putManifest(wire, `t${tag}`);
-  wire.close();
-  const accept = `Accept: ${mediaType}\r\n`;
-  const read = (method: string, path: (index: number) => string) => async (on: Wire, index: number) => {
-    expect(await on.send(method, path(index), accept), 200);
-  };
-  const cases = [
-    { name: 'GET /v2/', requests: 8000, run: read('GET', () => '/v2/') },
-    {
-      name: 'HEAD manifest by tag',
-      requests: 4000,
-      run: read('HEAD', (i) => `/v2/bench/app/manifests/t${i % 1000}`),
-    },
-    {
-      name: 'GET manifest by tag',
-      requests: 4000,
-      run: read('GET', (i) => `/v2/bench/app/manifests/t${i % 1000}`),
-    },
-    { name: 'HEAD blob', requests: 4000, run: read('HEAD', () => `/v2/bench/app/blobs/${layerDigest}`) },
-    { name: 'GET blob 1 MiB', requests: 400, run: read('GET', () => `/v2/bench/app/blobs/${layerDigest}`) },
-    {
-      name: 'tags/list of 1000',
-      requests: 400,
-      run: read('GET', () => '/v2/bench/app/tags/list'),
-    },
-    {
-      name: 'push blob 1 MiB',
-      requests: 160,
-      run: async (on: Wire, index: number) => {
-        const bytes = Buffer.alloc(blobBytes, index);
-        randomBytes(32).copy(bytes);
-        await pushBlob(on, `bench/r${index % 8}`, bytes);
-      },
-    },
-    {
-      name: 'PUT manifest by tag',
-      requests: 800,
-      run: (on: Wire, index: number) => putManifest(on, `t${index % 1000}`),
-    },
-  ];
-  return quick ? cases.map((item) => ({ ...item, requests: Math.ceil(item.requests / 20) })) : cases;
-}
-
-/** Requests a second, over several connections. */
-async function rate(target: Target, test: Case): Promise<number> {
-  const wires = await Promise.all(Array.from({ length: connections }, () => Wire.connect(target.port)));
-  let next = 0;
-  const startedAt = performance.now();
-  await Promise.all(
-    wires.map(async (wire) => {
-      while (next < test.requests) await test.run(wire, next++);
-    }),
-  );
-  const seconds = (performance.now() - startedAt) / 1000;
-  for (const wire of wires) wire.close();
-  return test.requests / seconds;
-}
-
-async function main(rounds: number, quick: boolean): Promise<void> {
+/** Starts both registries, and a server that does nothing, in a folder of their own for as long as `work` takes. */
+async function withTargets<T>(
+  work: (targets: { readonly own: Target; readonly peer: Target; readonly floor: Target }) => Promise<T>,
+): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), 'varve-bench-registry-'));
-  const targets = await startTargets(folder);
+  const targets: Target[] = [];
+  const begin = async (name: string, argv: (port: number) => readonly string[]): Promise<Target> => {
+    const port = await freePort();
+    const target = await start(name, port, argv(port));
+    targets.push(target);
+    return target;
+  };
+  const self = [process.execPath, import.meta.filename];
   try {
-    const cases = new Map<Target, Case[]>();
-    for (const target of targets) cases.set(target, await prepare(target, quick));
-    console.log(`${connections} connections, ${rounds} rounds, requests a second (median)`);
-    for (const index of (cases.get(targets[0] as Target) ?? []).keys()) {
-      const rates = new Map<Target, number[]>(targets.map((target) => [target, []]));
-      for (let round = 0; round < rounds; round++) {
-        for (const target of targets) {
-          rates.get(target)?.push(await rate(target, cases.get(target)?.[index] as Case));
-        }
-      }
-      const [own, theirs] = targets.map((target) => median(rates.get(target) ?? []));
-      const name = cases.get(targets[0] as Target)?.[index]?.name ?? '';
-      console.log(
-        `${name.padEnd(26)} varve ${own?.toFixed(0).padStart(7)}  docker-registry ${theirs?.toFixed(0).padStart(7)}  ${((own ?? 0) / (theirs ?? 1)).toFixed(2)}x`,
-      );
-    }
+    return await work({
+      own: await begin('varve', (port) => [...self, 'serve', String(port), join(folder, 'varve')]),
+      peer: await begin('docker-registry', (port) => [
+        'docker-registry',
+        'serve',
+        peerConfiguration(folder, port),
+      ]),
+      floor: await begin('node:http', (port) => [...self, 'floor', String(port)]),
+    });
   } finally {
     for (const { child } of targets) child.kill();
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
+function peerConfiguration(folder: string, port: number): string {
+  const path = join(folder, 'docker-registry.yml');
+  const configuration = {
+    version: 0.1,
+    log: { level: 'error', accesslog: { disabled: true } },
+    storage: {
+      filesystem: { rootdirectory: join(folder, 'docker-registry') },
+      cache: { blobdescriptor: 'inmemory' },
+    },
+    http: { addr: `127.0.0.1:${port}`, relativeurls: true },
+  };
+  writeFileSync(path, JSON.stringify(configuration));
+  return path;
+}
+
+/** Cases on both registries, each filled with one image under 1000 tags. */
+async function sideBySide(cases: readonly Comparison<Filled>[], quick: boolean): Promise<string> {
+  const rounds = quick ? { count: 1, milliseconds: 300 } : { count: 5, milliseconds: 2000 };
+  return await withTargets(async ({ own, peer, floor }) => {
+    const filled = [await fill(own), await fill(peer)] as const;
+    const compared = await compare(filled, cases, rounds);
+    const { milliseconds } = rounds;
+    const bare = await load(floor, [loadRequest('GET', '/')], { connections, milliseconds });
+    const perRequest = (bare.clientSeconds / bare.requests) * 1e6;
+    return `${connections} connections, one request at a time on each, ${rounds.count} rounds of ${milliseconds / 1000} s on each registry in turn; medians. Requests a second of processor time are those of the server alone. The load takes ${perRequest.toFixed(0)} µs of processor time a request, and gets ${medianOf([bare], rate).toFixed(0)} empty answers a second from a bare \`node:http\`.
+
+${comparisonTable(compared)}`;
+  });
+}
+
+async function largeBlobs(quick: boolean): Promise<string> {
+  const size = quick ? { mebibytes: 16, rounds: 1 } : { mebibytes: 1024, rounds: 5 };
+  return factTable(await withTargets((targets) => measureLarge(targets, size)));
+}
+
+const parts: Readonly<Record<Part, (quick: boolean) => Promise<string>>> = {
+  read: (quick) => sideBySide(readCases, quick),
+  push: (quick) => sideBySide(pushCases, quick),
+  large: largeBlobs,
+  tags: async (quick) => factTable(await scaleParts.tags(quick)),
+  collect: async (quick) => factTable(await scaleParts.collect(quick)),
+  uploads: async (quick) => factTable(await scaleParts.uploads(quick)),
+  start: async (quick) => factTable(await scaleParts.start(quick)),
+};
+
+function isPart(name: string): name is Part {
+  return Object.hasOwn(parts, name);
+}
+
+async function main(names: readonly string[], quick: boolean): Promise<void> {
+  const unknown = names.find((name) => !isPart(name));
+  if (unknown !== undefined) {
+    throw new Error(`no part ${unknown}: there are ${Object.keys(parts).join(', ')}`);
+  }
+  const version = spawnSync('docker-registry', ['--version'], { encoding: 'utf8' }).stdout.trim();
+  for (const name of names.filter(isPart)) {
+    console.log(`\n${titles[name]}`);
+    const table = await parts[name](quick);
+    const about = `Measured by \`node bench/registry.ts --parts=${name}\` on ${new Date().toISOString().slice(0, 10)}: ${machine()}; ${version}. Load ${loadavg()[0]?.toFixed(1)}.`;
+    if (!quick) {
+      writeResultParts(heading, [`## ${titles[name]}\n\n${about}\n\n${table}`], Object.values(titles));
+    }
+  }
+}
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { quick: { type: 'boolean', default: false }, blobs: { type: 'string', default: '' } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    parts: { type: 'string', default: Object.keys(parts).join(',') },
+  },
 });
-const [command, port, root] = positionals;
-if (command === 'serve' && port !== undefined && root !== undefined) {
+const [command, port, root = ''] = positionals;
+if (command === 'serve') {
   await startRegistry({
     http: { addr: `127.0.0.1:${port}` },
     log: { accesslog: { disabled: true } },
     storage: { filesystem: { rootdirectory: root }, delete: { enabled: true } },
   });
+} else if (command === 'floor') {
+  serveFloor(Number(port));
 } else {
-  await main(Number(command ?? (values.quick ? 1 : 3)), values.quick);
-  await measureScale({ quick: values.quick, blobs: Number(values.blobs) || undefined });
+  await main(values.parts.split(','), values.quick);
 }

@@ -13,3 +13,19 @@ export function writeResults(text: string): void {
   others.splice(at < 0 ? others.length : at, at < 0 ? 0 : 1, text.trim());
   writeFileSync(file, `${others.join('\n\n')}\n`);
 }
+
+/**
+ * Replaces the parts with these second-level headings within the part of a first-level heading, and leaves its others.
+ * @param parts each starts with `## Heading`; a heading's place in `order` is its place on the page
+ */
+export function writeResultParts(heading: string, parts: readonly string[], order: readonly string[]): void {
+  const page = existsSync(file) ? readFileSync(file, 'utf8').split(/^(?=# )/m) : [];
+  const now = page.find((part) => part.split('\n', 1)[0] === heading) ?? '';
+  const all = new Map<string, string>();
+  for (const part of [...now.split(/^(?=## )/m).filter((text) => text.startsWith('## ')), ...parts]) {
+    all.set(part.split('\n', 1)[0]?.slice('## '.length) ?? '', part.trim());
+  }
+  const place = (name: string): number => order.indexOf(name);
+  const sorted = [...all].sort(([one], [other]) => place(one) - place(other)).map(([, text]) => text);
+  writeResults([heading, ...sorted].join('\n\n'));
+}

@@ -1,0 +1,58 @@
+import { randomBytes } from 'node:crypto';
+import type { Load } from './registry-load.ts';
+import { blobBytes, type Filled, manifestType } from './registry-read.ts';
+import type { Comparison } from './registry-rounds.ts';
+import { expect, processorSeconds, pushBlob, type Target } from './registry-target.ts';
+import { Wire } from './wire.ts';
+
+const connections = 8;
+
+/** What is pushed. */
+export const pushCases: readonly Comparison<Filled>[] = [
+  {
+    name: 'push blob 1 MiB',
+    goal: undefined,
+    run: ({ target }, milliseconds) =>
+      pushing(target, milliseconds, async (wire, index) => {
+        const bytes = Buffer.alloc(blobBytes, index);
+        randomBytes(32).copy(bytes);
+        await pushBlob(wire, `bench/r${index % 8}`, bytes);
+      }),
+  },
+  {
+    name: 'PUT manifest by tag',
+    goal: undefined,
+    run: ({ target, manifest }, milliseconds) =>
+      pushing(target, milliseconds, async (wire, index) => {
+        const path = `/v2/bench/app/manifests/t${index % 1000}`;
+        expect(await wire.send('PUT', path, `Content-Type: ${manifestType}\r\n`, manifest), 201);
+      }),
+  },
+];
+
+/** Does something over and over on several connections. */
+async function pushing(
+  target: Target,
+  milliseconds: number,
+  push: (wire: Wire, index: number) => Promise<void>,
+): Promise<Load> {
+  const wires = await Promise.all(Array.from({ length: connections }, () => Wire.connect(target.port)));
+  const before = processorSeconds(target.pid);
+  const own = process.cpuUsage();
+  const startedAt = performance.now();
+  let requests = 0;
+  await Promise.all(
+    wires.map(async (wire) => {
+      while (performance.now() - startedAt < milliseconds) await push(wire, requests++);
+    }),
+  );
+  const seconds = (performance.now() - startedAt) / 1000;
+  const { user, system } = process.cpuUsage(own);
+  for (const wire of wires) wire.close();
+  return {
+    requests,
+    seconds,
+    serverSeconds: processorSeconds(target.pid) - before,
+    clientSeconds: (user + system) / 1e6,
+  };
+}
