@@ -106,7 +106,9 @@ async function everyStore(
         await work(store, round);
       } catch (error) {
         out.add(store);
-        recorder.miss(part, store.name, reasonOf(error));
+        // A signal that ended a command as well is heard only now.
+        await new Promise((done) => setImmediate(done));
+        recorder.miss(part, store.name, stopped() ?? reasonOf(error));
       }
       const took = performance.now() - start;
       spent.set(store, before + took);
