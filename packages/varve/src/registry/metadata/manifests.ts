@@ -1,6 +1,6 @@
 import type { Descriptor, Digest } from '../../oci/index.ts';
 import { digestOfRow, referrerOfRow, type Row } from './rows.ts';
-import { change, row, rows, type Steps } from './steps.ts';
+import { change, names, row, rows, type Steps } from './steps.ts';
 import type { Deletion, ManifestRecord, Page, Pull, TagRecord, WriteRules } from './types.ts';
 
 export function* manifestByTag(repositoryId: number, tag: string): Steps<ManifestRecord | undefined> {
@@ -72,13 +72,12 @@ export function* removeTag(
 }
 
 export function* listTags(repositoryId: number, page: Page): Steps<string[]> {
-  const found = yield* rows(
+  return yield* names(
     'SELECT name FROM registry_tags WHERE repository_id = ?1 AND name > ?2 ORDER BY name LIMIT ?3',
     repositoryId,
     page.after ?? '',
     page.limit,
   );
-  return found.map((one) => String(one['name']));
 }
 
 export function* listTagRecords(repositoryId: number, page: Page): Steps<TagRecord[]> {

@@ -1,4 +1,4 @@
-import { row, rows, type Steps } from './steps.ts';
+import { names, row, type Steps } from './steps.ts';
 import type { Page } from './types.ts';
 
 const maxCachedIds = 10_000;
@@ -38,10 +38,9 @@ export class Repositories {
 }
 
 export function* listRepositories(page: Page): Steps<string[]> {
-  const found = yield* rows(
+  return yield* names(
     'SELECT name FROM registry_repositories WHERE name > ?1 ORDER BY name LIMIT ?2',
     page.after ?? '',
     page.limit,
   );
-  return found.map((one) => String(one['name']));
 }

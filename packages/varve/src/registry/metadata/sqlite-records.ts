@@ -1,6 +1,6 @@
 import type { State } from '../../state/index.ts';
 import { GroupCommit } from './group-commit.ts';
-import type { Answer, Records, Statement, Steps } from './steps.ts';
+import type { Answer, Records, SqlValue, Statement, Steps } from './steps.ts';
 
 /** Records in one SQLite file: reads are answered at once, writes share commits. */
 export class SqliteRecords implements Records {
@@ -35,6 +35,7 @@ export class SqliteRecords implements Records {
   }
 
   #answer({ text, values, wants }: Statement): Answer {
+    if (wants === 'names') return { rows: [], changes: 0, names: this.#names(text, values) };
     const statement = this.#state.prepare(text);
     if (wants === 'row') {
       const found = statement.get(...values);
@@ -42,5 +43,14 @@ export class SqliteRecords implements Records {
     }
     if (wants === 'rows') return { rows: statement.all(...values), changes: 0 };
     return { rows: [], changes: Number(statement.run(...values).changes) };
+  }
+
+  /**
+   * Names as one text of JSON: node makes an object of every row, which takes ten times as long. A subquery with a limit keeps
+   * its order (sqlite.org/optoverview.html#flattening: it is not flattened into an aggregate).
+   */
+  #names(text: string, values: readonly SqlValue[]): string[] {
+    const row = this.#state.prepare(`SELECT json_group_array(name) AS names FROM (${text})`).get(...values);
+    return JSON.parse(String(row?.['names'])) as string[];
   }
 }
