@@ -5,7 +5,13 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
-import { type MountEntry, mountsBelow, unmount } from '../../../linux/index.ts';
+import {
+  diskReadAhead,
+  filesystemReadAhead,
+  type MountEntry,
+  mountsBelow,
+  unmount,
+} from '../../../linux/index.ts';
 import { type ChainID, chainId, digestOf } from '../../../oci/index.ts';
 import { type DriverUnderTest, makeTar, Rig, testDriver } from '../../testing/index.ts';
 import { ErofsDriver } from './erofs.ts';
@@ -62,6 +68,16 @@ test('stacks share the mounts of their layers; the last one takes them along', a
   assert.equal(indexes(rig).length, 2, 'a new process knows which stacks stand');
   await rig.driver.unmount('two');
   assert.deepEqual(mountsBelow(rig.root), []);
+});
+
+test('reads ahead in a layer as on the disk it lies on, within bounds', async (context) => {
+  await using rig = new Rig(under);
+  const base = await rig.apply(undefined, [{ name: 'base' }]);
+  await rig.driver.mount(base);
+  const [layer] = indexes(rig);
+  const ahead = filesystemReadAhead(layer?.target ?? '');
+  if (ahead === undefined) return context.skip('this kernel does not tell (Linux 6.10)');
+  assert.equal(ahead, Math.min(Math.max(diskReadAhead(rig.folder) ?? 128, 128), 512));
 });
 
 test('mounts again what an administrator unmounted', async () => {

@@ -1,6 +1,7 @@
 import { HeldMounts } from '../../tree/held-mounts.ts';
 import { layout } from './layout.ts';
 import { type Backing, isIndexMounted, mountIndex } from './mount-index.ts';
+import { ReadAhead } from './read-ahead.ts';
 
 /**
  * The mounts of layers' indexes: one a layer, shared by all stacks that hold it, so that they share its cached pages;
@@ -9,6 +10,7 @@ import { type Backing, isIndexMounted, mountIndex } from './mount-index.ts';
 export class LayerMounts {
   readonly #held = new HeldMounts();
   readonly #backing: Backing;
+  readonly #readAhead = new ReadAhead();
 
   constructor(backing: Backing) {
     this.#backing = backing;
@@ -36,6 +38,7 @@ export class LayerMounts {
       mount: () => {
         ready();
         mountIndex({ index, tar, target }, this.#backing);
+        this.#readAhead.raise(target, tar);
       },
     });
   }
