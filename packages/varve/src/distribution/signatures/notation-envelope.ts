@@ -1,6 +1,7 @@
 import { constants, type KeyObject, verify, type X509Certificate } from 'node:crypto';
 import type { Digest } from '../../oci/index.ts';
 import { checkChain } from './certificates.ts';
+import { quote } from './quote.ts';
 
 /** Extended key usage of a signer of code. RFC 5280 section 4.2.1.12 */
 const codeSigning = '1.3.6.1.5.5.7.3.3';
@@ -67,7 +68,7 @@ export function checkEnvelope(
   if (!signer) return 'it carries no certificates';
   const algorithm =
     typeof name === 'string' && Object.hasOwn(algorithms, name) ? algorithms[name] : undefined;
-  if (!algorithm) return `its algorithm is ${JSON.stringify(name)}`;
+  if (!algorithm) return `its algorithm is ${quote(name)}`;
   if (
     !Array.isArray(critical) ||
     !critical.includes(attributes.signingScheme) ||

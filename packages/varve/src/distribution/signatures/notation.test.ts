@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { decode, encode, Tagged } from 'cborg';
+import fc from 'fast-check';
 import { digestOf } from '../../oci/index.ts';
 import {
   coseTime,
@@ -130,6 +131,11 @@ for (const [name, { type, sign, time, label, foreign, parts }] of Object.entries
       () => reason({ head: { [label('alg')]: 'none' } }),
       /its algorithm is "none"/,
     ],
+    [
+      'by an algorithm that is no name',
+      () => reason({ head: { [label('alg')]: [] } }),
+      /its algorithm is unknown/,
+    ],
     ['by the algorithm of another key', () => reason({ head: { [label('alg')]: foreign } }), /its bytes/],
   ];
   for (const [what, given, why] of refused) {
@@ -203,7 +209,25 @@ test('refuses COSE envelopes whose certificates are none', async () => {
   }
 });
 
+test('says of whatever bytes that they are no signature, and throws nothing', async () => {
+  const edit = fc.record({ at: fc.nat(good.length - 1), byte: fc.nat(255), cut: fc.nat(20) });
+  await fc.assert(
+    fc.asyncProperty(fc.array(edit, { minLength: 1, maxLength: 4 }), async (edits) => {
+      let envelope = Buffer.from(good);
+      for (const { at, byte, cut } of edits) {
+        const rest = envelope.subarray(at + (cut > 10 ? cut - 10 : 1));
+        envelope = Buffer.concat([envelope.subarray(0, at), Buffer.from([byte]), rest]);
+      }
+      const verdict = await checkNotation('application/cose', envelope, digestOf('another'), [
+        authority.certificate,
+      ]);
+      assert.equal(typeof verdict, 'string');
+    }),
+    { numRuns: 500 },
+  );
+});
+
 test('refuses envelopes of types it does not know', async () => {
   const verdict = await checkNotation('application/x', good, subject, [authority.certificate]);
-  assert.equal(verdict, 'envelopes of type application/x are not known');
+  assert.equal(verdict, 'envelopes of type "application/x" are not known');
 });

@@ -3,6 +3,7 @@ import type { Digest } from '../../oci/index.ts';
 import { openCose } from './notation-cose.ts';
 import { checkEnvelope } from './notation-envelope.ts';
 import { openJws } from './notation-jws.ts';
+import { quote } from './quote.ts';
 
 export const notationArtifactType = 'application/vnd.cncf.notary.signature';
 const jwsType = 'application/jose+json';
@@ -20,7 +21,7 @@ export async function checkNotation(
   now = new Date(),
 ): Promise<string | undefined> {
   if (mediaType !== jwsType && mediaType !== coseType) {
-    return `envelopes of type ${mediaType ?? 'unknown'} are not known`;
+    return `envelopes of type ${quote(mediaType)} are not known`;
   }
   const envelope = mediaType === jwsType ? openJws(bytes) : await openCose(bytes);
   return typeof envelope === 'string' ? envelope : checkEnvelope(envelope, subject, authorities, now);

@@ -49,10 +49,25 @@ const refused: readonly (readonly [what: string, bytes: Buffer, reason: RegExp])
   ['a tail of its own', withHead({ formatLength: 0, formatTail: btoa('{"a":1}') }), /another document/],
   ['an algorithm without a public key', changed('ES256', 'HS256'), /its algorithm is "HS256"/],
   ['an algorithm that is no own member', changed('ES256', 'toString'), /its algorithm is "toString"/],
+  [
+    'an algorithm that is no name',
+    changed('"ES256"', `${'['.repeat(1e5)}${']'.repeat(1e5)}`),
+    /its algorithm is unknown/,
+  ],
   ['a key of another kind', changed('ES256', 'RS256'), /its key is malformed/],
   ['no key', changed('"jwk"', '"kid"'), /its key is malformed/],
+  ['a million lists in each other', deep(), /another document/],
   ['null for a signature', changed(/"signatures": .*/, '"signatures": [null]'), /malformed/],
 ];
+
+/** Signed, but for a member that JSON.parse reads and JSON.stringify cannot write. */
+function deep(): Buffer {
+  const lists = `${'['.repeat(1e6)}${']'.repeat(1e6)}`;
+  const text = `{"a": ${lists}`;
+  const head = Buffer.from(JSON.stringify({ formatLength: text.length, formatTail: btoa('}') }));
+  const signature = JSON.stringify([{ header: {}, signature: '', protected: head.toString('base64url') }]);
+  return Buffer.from(`${text}, "signatures": ${signature}}`);
+}
 
 function withHead(head: object): Buffer {
   const text = Buffer.from(JSON.stringify(head)).toString('base64url');

@@ -1,4 +1,5 @@
 import { createPublicKey, type JsonWebKey, type KeyObject, verify } from 'node:crypto';
+import { quote } from './quote.ts';
 
 export const schema1SignedType = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
 
@@ -59,8 +60,7 @@ export function openSchema1(envelope: Uint8Array): Schema1Envelope | string {
   const document = payload && parse(payload);
   // What is read of the envelope must be what was signed: the same members but for the signatures.
   const { signatures: _, ...rest } = outer;
-  if (!payload || !document || JSON.stringify(document) !== JSON.stringify(rest))
-    return 'what is signed is another document';
+  if (!payload || !document || !isSame(document, rest)) return 'what is signed is another document';
   return { payload, document, signatures };
 }
 
@@ -93,7 +93,7 @@ function checkOne(
 ): string | undefined {
   const known =
     typeof algorithm === 'string' && Object.hasOwn(algorithms, algorithm) ? algorithms[algorithm] : undefined;
-  if (!known) return `its algorithm is ${JSON.stringify(algorithm)}`;
+  if (!known) return `its algorithm is ${quote(algorithm)}`;
   const key = readKey(jwk);
   if (key?.asymmetricKeyType !== known.keyType) return 'its key is malformed';
   if (keys.length > 0 && !keys.some((trusted) => trusted.equals(key)))
@@ -105,6 +105,15 @@ function checkOne(
       : 'its bytes were changed';
   } catch {
     return 'its bytes were changed';
+  }
+}
+
+function isSame(one: Json, other: Json): boolean {
+  try {
+    return JSON.stringify(one) === JSON.stringify(other);
+  } catch {
+    // Nested deeper than the stack.
+    return false;
   }
 }
 

@@ -87,10 +87,10 @@ function readLayers(document: Json): { readonly digest: Digest }[] {
 
 function requireNamed({ name, tag }: Json, push: Schema1Push | undefined): void {
   if (typeof name !== 'string' || !isRepositoryName(name)) {
-    throw new RegistryError('NAME_INVALID', { detail: { name: String(name).slice(0, 300) } });
+    throw new RegistryError('NAME_INVALID', { detail: { name: shown(name) } });
   }
   if (typeof tag !== 'string' || (tag !== '' && !isTag(tag))) {
-    throw new RegistryError('TAG_INVALID', { detail: { tag: String(tag).slice(0, 300) } });
+    throw new RegistryError('TAG_INVALID', { detail: { tag: shown(tag) } });
   }
   if (!push) return;
   if (name !== push.repository) {
@@ -102,6 +102,10 @@ function requireNamed({ name, tag }: Json, push: Schema1Push | undefined): void 
   if (push.tag !== undefined && tag !== push.tag) {
     throw new RegistryError('TAG_INVALID', { detail: { tag, expected: push.tag } });
   }
+}
+
+function shown(value: unknown): string {
+  return typeof value === 'string' ? value.slice(0, 300) : 'not a text';
 }
 
 function invalid(message: string): RegistryError {
