@@ -55,6 +55,7 @@ if (!(options['if-changed'] === true && isCurrent())) {
       '@google-cloud/*',
       '@opentelemetry/*',
       'ali-oss',
+      'cborg',
       'pg',
       'prom-client',
     ],
