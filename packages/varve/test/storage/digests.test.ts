@@ -1,4 +1,7 @@
-/** Images go from driver to driver, by a registry and by archives, and are the same images everywhere. */
+/**
+ * Images go from driver to driver, by a registry and by archives, and are the same images everywhere. devicemapper takes part
+ * in the guest: `../guest/devicemapper-images.guest.ts`.
+ */
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +10,7 @@ import { BtrfsDisk } from '../../src/linux/testing/index.ts';
 import { busyboxTar, TestEngine } from '../engine/harness.ts';
 import { startVarveRegistry } from '../support/host-process.ts';
 
-const drivers = ['erofs', 'overlay2', 'overlay', 'vfs', 'btrfs'] as const;
+const drivers = ['erofs', 'overlay2', 'overlay', 'aufs', 'vfs', 'btrfs'] as const;
 
 const change =
   'echo more >>/data/file; rm /etc/group; ln /data/other /data/twin; ln -s /data /link; chmod 4755 /data/file; mkdir -p /new/deep; rm -r /var; mkdir /var; truncate -s 1M /data/holes';
@@ -57,6 +60,8 @@ test('images pulled, built and committed under one driver have the same digests 
     return seen;
   };
 
+  /** What goes on in an archive: the image that all others stand on, and the last driver's. */
+  const carried = (): string[] => ['built', [...known.keys()].at(-1) ?? ''];
   let before: string | undefined;
   // Twice the first: what the last driver commits comes back to it.
   for (const [turn, driver] of [...drivers, drivers[0]].entries()) {
@@ -74,7 +79,7 @@ test('images pulled, built and committed under one driver have the same digests 
     if (before !== undefined) {
       await engine.ok('rmi', ...known.keys());
       await engine.ok('load', '-i', before);
-      for (const image of known.keys())
+      for (const image of carried())
         await compare(image, `loaded under ${driver}`, `${registry.host}/loaded-${turn}/${image}`);
     }
     if (turn === 0) {
@@ -97,7 +102,7 @@ test('images pulled, built and committed under one driver have the same digests 
       await engine.ok('rm', 'box');
       await learn(`committed-${driver}`);
       before = join(engine.folder, `saved-${turn}.tar`);
-      await engine.ok('save', '-o', before, ...known.keys());
+      await engine.ok('save', '-o', before, ...carried());
     }
     await engine.down();
   }
