@@ -128,7 +128,7 @@ export async function startRegistry(
         deleteEnabled: config.storage.delete.enabled,
         schema1Enabled: config.compatibility.schema1.enabled,
         readOnly: config.storage.maintenance.readonly.enabled,
-        pages: config.ui.enabled ? openPages(config, root) : undefined,
+        pages: config.ui.enabled ? openPages(config, root, metadata) : undefined,
         get auth() {
           return auth;
         },
@@ -227,9 +227,9 @@ async function openPostgres(options: {
   return await PostgresMetadata.open(options.url, options);
 }
 
-function openPages({ ui }: RegistryConfig, root: string): Pages {
+function openPages({ ui }: RegistryConfig, root: string, { logouts }: MetadataStore): Pages {
   const key = sessionKey(ui.secret, join(root, 'session-key'));
-  return new Pages(new SessionCookies(key, milliseconds(ui.session)));
+  return new Pages(new SessionCookies(key, milliseconds(ui.session)), logouts);
 }
 
 /** Both forms of the block `proxy`. */

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import bcrypt from 'bcryptjs';
 import { type Descriptor, digestOf, type Manifest } from '../../src/oci/index.ts';
-import { eventually, httpCall, TestClient } from '../../src/registry/testing/index.ts';
-import { type SharedParts, startSharedParts } from './cluster/cluster.ts';
+import { type Answer, eventually, httpCall, TestClient } from '../../src/registry/testing/index.ts';
+import { type ClusterNode, type SharedParts, startSharedParts } from './cluster/cluster.ts';
 import { SoakClient, SoakCollector, soakCounts } from './cluster/soak.ts';
+import { temporaryFolder } from './programs.ts';
 import { swiftMissing } from '../registry-storage/judges/swift.ts';
 
 // Raised where there is time: the collector and the clients meet more often.
@@ -45,6 +49,35 @@ describe('two nodes on one object store and one PostgreSQL', { skip: swiftMissin
     assert.equal((await other.call('GET', path)).status, 404);
     const whole = await other.call('GET', `/v2/demo/app/blobs/${digestOf(content)}`);
     assert.equal(whole.body.equals(content), true);
+  });
+
+  test('a logout at one node ends the session at the other', async (t) => {
+    const htpasswd = join(temporaryFolder(t), 'htpasswd');
+    writeFileSync(htpasswd, `alice:${bcrypt.hashSync('wonderland', 4)}\n`);
+    const more = { auth: { htpasswd: { path: htpasswd } }, ui: { secret: randomBytes(32).toString('hex') } };
+    const start = (): Promise<ClusterNode> => parts.node(t, 'logout', undefined, more);
+    const [one, other] = await Promise.all([start(), start()]);
+    const post = (url: string, path: string, body: string, cookie = ''): Promise<Answer> =>
+      httpCall(url, 'POST', path, {
+        body,
+        headers: {
+          Origin: url,
+          'Sec-Fetch-Site': 'same-origin',
+          'Content-Type': 'application/x-www-form-urlencoded',
+          cookie,
+        },
+      });
+    const login = await post(one.url, '/ui/login', 'user=alice&password=wonderland');
+    const cookie = String(login.headers['set-cookie']?.[0]).split(';', 1)[0] ?? '';
+    const page = (url: string): Promise<Answer> =>
+      httpCall(url, 'GET', '/ui/', { headers: { accept: 'text/html', cookie } });
+    assert.equal((await page(other.url)).status, 200);
+    const token = / name="token" value="([^"]*)"/.exec((await page(one.url)).body.toString())?.[1] ?? '';
+    assert.equal((await post(one.url, '/ui/logout', `token=${token}`, cookie)).status, 303);
+    for (const { url } of [one, other]) {
+      const { status, headers } = await page(url);
+      assert.deepEqual([status, headers.location], [303, '/ui/login?next=%2Fui%2F']);
+    }
   });
 
   test('what one node writes in the place of what another hashed does not pass for it', async (t) => {

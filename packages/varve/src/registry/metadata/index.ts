@@ -22,6 +22,7 @@ export type {
   ScrubRecords,
   RobotGrant,
   RobotRecord,
+  LogoutRecords,
   RobotRecords,
   SweepCursor,
   SweepStep,

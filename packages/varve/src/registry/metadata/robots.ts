@@ -18,6 +18,13 @@ export const accountsSchema: Schema = {
       expires_at INTEGER
     ) STRICT, WITHOUT ROWID;
     `,
+    `
+    CREATE TABLE registry_logouts (
+      session TEXT PRIMARY KEY,
+      expires_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX registry_logouts_expiry ON registry_logouts (expires_at);
+    `,
   ],
 };
 

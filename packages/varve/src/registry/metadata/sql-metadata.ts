@@ -26,6 +26,7 @@ import {
 } from './manifests.ts';
 import { putManifest } from './put-manifest.ts';
 import { listRepositories, Repositories } from './repositories.ts';
+import { Logouts } from './logouts.ts';
 import { Robots } from './robots.ts';
 import { Scrubbing } from './scrub.ts';
 import type { Records, Steps } from './steps.ts';
@@ -53,6 +54,7 @@ export abstract class SqlMetadata implements MetadataStore {
   readonly garbage: Garbage;
   readonly scrubbing: Scrubbing;
   readonly robots: Robots;
+  readonly logouts: Logouts;
   readonly #records: Records;
   readonly #repositories = new Repositories();
 
@@ -61,6 +63,7 @@ export abstract class SqlMetadata implements MetadataStore {
     this.garbage = new Garbage(records);
     this.scrubbing = new Scrubbing(records);
     this.robots = new Robots(records);
+    this.logouts = new Logouts(records);
   }
 
   abstract inBlobTurn<T>(digest: Digest, work: () => Promise<T>): Promise<T>;

@@ -194,6 +194,7 @@ export interface MetadataStore {
   readonly garbage: GarbageRecords;
   readonly scrubbing: ScrubRecords;
   readonly robots: RobotRecords;
+  readonly logouts: LogoutRecords;
   close(): Awaitable<void>;
 }
 
@@ -291,6 +292,13 @@ export interface RobotRecord {
   readonly createdAt: number;
   /** undefined for never. */
   readonly expiresAt: number | undefined;
+}
+
+/** Sessions of people that were ended before their time, for every node to know. Times in milliseconds since 1970. */
+export interface LogoutRecords {
+  /** Remembers it, and forgets those that would be over by `now`. @param expiresAt when the session would have ended by itself */
+  add(session: string, expiresAt: number, now: number): Awaitable<void>;
+  has(session: string): Awaitable<boolean>;
 }
 
 /** Robot accounts. Each call is one transaction. */

@@ -7,6 +7,7 @@ import {
   subjectOf,
 } from '../auth/index.ts';
 import { RegistryError } from '../errors.ts';
+import type { LogoutRecords } from '../metadata/index.ts';
 import { blobPage } from './blob-page.ts';
 import { confirmDeletePage, deleteSubject } from './delete-page.ts';
 import { type Frame, type PageContent, renderPage } from './layout.ts';
@@ -43,8 +44,11 @@ const securityHeaders: readonly string[] = [
 export class Pages {
   readonly #cookies: SessionCookies;
 
-  constructor(cookies: SessionCookies) {
+  readonly #logouts: LogoutRecords;
+
+  constructor(cookies: SessionCookies, logouts: LogoutRecords) {
     this.#cookies = cookies;
+    this.#logouts = logouts;
   }
 
   /** Who asks: by the session where there is one, and otherwise as everywhere. @throws RegistryError */
@@ -54,7 +58,7 @@ export class Pages {
     request: AccessRequest,
   ): Promise<Identity> {
     const session = request.headers.authorization === undefined ? this.#cookies.read(request) : undefined;
-    if (!session || !sessions) return await access.identify(request);
+    if (!session || !sessions || (await this.#logouts.has(session.id))) return await access.identify(request);
     return await sessions.resume(session.holder, request);
   }
 
@@ -141,6 +145,8 @@ export class Pages {
     if (path.kind === 'login') return await this.#login(request, sources, form);
     if (path.kind === 'logout') {
       this.#requireToken(request, form);
+      const session = this.#cookies.read(request.asking);
+      if (session) await this.#logouts.add(session.id, session.expiresAt, Date.now());
       return redirect(homePath, ['Set-Cookie', this.#cookies.close(request.asking)]);
     }
     if (path.kind !== 'tag' && path.kind !== 'manifest') {

@@ -18,17 +18,15 @@ const formLifetimeMs = 3600_000;
 /** What an outside provider vouched for is asked of it again after this. */
 const outsideLifetimeMs = 3600_000;
 const maxCookieBytes = 4096;
-const maxClosed = 10_000;
 
 /**
  * Sessions in cookies: who logged in, signed, so that they survive a restart and nodes can share them. The password is not
- * in them. A logout is remembered by the process until the session would have ended.
+ * in them. Which of them were ended by a logout is in the records.
  */
 export class SessionCookies {
   readonly #key: Uint8Array;
   readonly #lifetimeMs: number;
   readonly #now: () => number;
-  readonly #closed = new Map<string, number>();
 
   /** @param key of 32 bytes */
   constructor(key: Uint8Array, lifetimeMs: number, now: () => number = Date.now) {
@@ -55,18 +53,12 @@ export class SessionCookies {
     const [body = '', signature = ''] = value.split('.');
     if (!this.#matches(signature, 'session', body)) return undefined;
     const session = JSON.parse(Buffer.from(body, 'base64url').toString()) as Session;
-    if (session.expiresAt <= this.#now() || this.#closed.has(session.id)) return undefined;
+    if (session.expiresAt <= this.#now()) return undefined;
     return session;
   }
 
-  /** Ends the session of a request. @returns the value of Set-Cookie that removes it */
+  /** The value of Set-Cookie that removes a session from the browser. */
   close(request: AccessRequest): string {
-    const session = this.read(request);
-    if (session) {
-      for (const [id, expiresAt] of this.#closed) if (expiresAt <= this.#now()) this.#closed.delete(id);
-      if (this.#closed.size >= maxClosed) this.#closed.delete(this.#closed.keys().next().value as string);
-      this.#closed.set(session.id, session.expiresAt);
-    }
     return cookie(request, '', 0);
   }
 

@@ -18,7 +18,12 @@ export type ClusterNode = ServerProcess & {
 /** One database and one object store, for as many nodes as a test wants. */
 export interface SharedParts extends AsyncDisposable {
   /** Starts a node; what it shares with the others is named by `name`. */
-  node(t: TestContext, name: string, maintenance?: StorageBlock['maintenance']): Promise<ClusterNode>;
+  node(
+    t: TestContext,
+    name: string,
+    maintenance?: StorageBlock['maintenance'],
+    more?: RegistryConfigInput,
+  ): Promise<ClusterNode>;
   /** The blobs whose bytes are stored. */
   stored(name: string): Promise<Set<string>>;
 }
@@ -42,12 +47,13 @@ export async function startSharedParts(): Promise<SharedParts> {
   };
   const owned = resources.move();
   return {
-    node: async (t, name, maintenance) => {
+    node: async (t, name, maintenance, more = {}) => {
       const { url, storage } = await group(name);
       const rootdirectory = join(temporaryFolder(t), 'node');
       const server = await startConfigured(t, {
         http: { addr: '127.0.0.1:0' },
         log: { accesslog: { disabled: true } },
+        ...more,
         metadata: { postgres: { url } },
         storage: { ...storage, filesystem: { rootdirectory }, ...(maintenance ? { maintenance } : {}) },
       });

@@ -194,4 +194,11 @@ export const migrations: readonly string[] = [
       ...uncopied('tag', 'registry_tags', 'name', 'manifest_id'),
     ].join('')}
   `,
+  `
+    CREATE TABLE registry_logouts (
+      session TEXT COLLATE "C" PRIMARY KEY,
+      expires_at BIGINT NOT NULL
+    );
+    CREATE INDEX registry_logouts_expiry ON registry_logouts (expires_at);
+  `,
 ];

@@ -352,6 +352,15 @@ export function testMetadata(open: () => Promise<MetadataStore>): void {
     assert.ok(pushed > 0);
   });
 
+  cases('remembers logouts until their sessions would be over', async (metadata) => {
+    await metadata.logouts.add('one', 100, 0);
+    await metadata.logouts.add('one', 100, 0);
+    assert.equal(await metadata.logouts.has('one'), true);
+    assert.equal(await metadata.logouts.has('other'), false);
+    await metadata.logouts.add('other', 200, 100);
+    assert.deepEqual([await metadata.logouts.has('one'), await metadata.logouts.has('other')], [false, true]);
+  });
+
   cases('keeps robots', async (metadata) => {
     const robot = {
       name: 'ci',
