@@ -139,7 +139,7 @@ export async function deleteReference(
 }
 
 function who(exchange: Exchange): { readonly actor: string; readonly remote: string | undefined } {
-  return { actor: subjectOf(exchange.identity), remote: exchange.request.socket.remoteAddress };
+  return { actor: subjectOf(exchange.identity), remote: exchange.asking.remote };
 }
 
 function readTags(query: URLSearchParams): string[] {

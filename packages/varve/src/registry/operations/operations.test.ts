@@ -139,3 +139,28 @@ test('changes are told as CloudEvents, again until they arrive, over a restart',
   assert.equal(pushes[0]?.authorization, 'Bearer x');
   assert.match(pushes[0]?.type ?? '', /^application\/cloudevents\+json/);
 });
+
+test('a change names the client that a trusted proxy speaks for', async (t) => {
+  const remotes: (string | undefined)[] = [];
+  const hook = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const { data } = JSON.parse(Buffer.concat(chunks).toString()) as { data: { remote?: string } };
+      remotes.push(data.remote);
+      response.writeHead(204).end();
+    });
+  }).listen(0, '127.0.0.1');
+  await once(hook, 'listening');
+  atEnd(t, () => void hook.close());
+  const url = `http://127.0.0.1:${(hook.address() as AddressInfo).port}/hook`;
+  const client = await startTestRegistry(t, {
+    http: { trustedproxies: ['127.0.0.1'] },
+    notifications: { endpoints: [{ name: 'ci', url }] },
+  });
+  await client.pushImage('app', 'v1', 'content');
+  await eventually(() => remotes.length === 1, 'the push');
+  await client.call('DELETE', '/v2/app/manifests/v1', { headers: { 'X-Forwarded-For': '192.0.2.7' } });
+  await eventually(() => remotes.length === 2, 'the deletion');
+  assert.deepEqual(remotes, ['127.0.0.1', '192.0.2.7']);
+});
