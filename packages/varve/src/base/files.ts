@@ -1,6 +1,6 @@
-import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { randomHex } from './ids.ts';
 
 /** Flushes a folder's entries to disk, so that a rename or unlink in it survives power loss (fsync(2)). */
 export function syncFolder(path: string): void {
@@ -21,7 +21,7 @@ export function writeFileAtomic(
   data: string | Uint8Array,
   options: { readonly mode?: number } = {},
 ): void {
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  const temporary = `${path}.${randomHex(6)}.tmp`;
   const bytes = typeof data === 'string' ? Buffer.from(data) : data;
   const fd = openSync(temporary, 'wx', options.mode ?? 0o600);
   try {

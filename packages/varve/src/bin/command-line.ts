@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { mkdirSync, openSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { commands, connectEngine, main, Terminal, versionText } from '../cli/index.ts';
@@ -9,7 +8,8 @@ import { registryCommands } from './registry.ts';
 const logFile = '/var/log/varve.log';
 
 /** Starts a daemon of its own session on the default socket, with a log file. @returns why it ended, once it has. */
-function startEngine(): () => string | undefined {
+async function startEngine(): Promise<() => string | undefined> {
+  const { spawn } = await import('node:child_process');
   mkdirSync(dirname(logFile), { recursive: true });
   const log = openSync(logFile, 'a', 0o640);
   const child = spawn(process.execPath, [...process.execArgv, process.argv[1] as string, 'engine'], {

@@ -11,7 +11,7 @@ if (words.length === 1 && (words[0] === '--version' || words[0] === '-v')) {
 } else {
   if (import.meta.url.endsWith('.mjs')) {
     // Beside the bundle, where only its owner writes: code that root will run does not belong in /tmp.
-    const { enableCompileCache } = await import('node:module');
+    const { enableCompileCache } = process.getBuiltinModule('node:module');
     enableCompileCache(fileURLToPath(new URL('./compile-cache', import.meta.url)));
   }
   const { runCommandLine } = await import('./command-line.ts');

@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline/promises';
 import type { ParsedArguments } from './flags.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -10,6 +9,7 @@ export async function confirm(
 ): Promise<boolean> {
   if (parsed.flags.boolean('force')) return true;
   terminal.print(`WARNING! ${warning}`);
+  const { createInterface } = await import('node:readline/promises');
   const reader = createInterface({ input: terminal.stdin, output: terminal.stdout });
   try {
     const answer = await Promise.race([

@@ -21,12 +21,12 @@ export function engineHost(
 
 /**
  * Connects to the engine; on the default socket one is started when none answers and this user may.
- * @param start starts a daemon and returns at once; what it gives tells why the daemon ended, when it has.
+ * @param start starts a daemon and does not wait for it; what it gives tells why the daemon ended, when it has.
  */
 export async function connectEngine(
   flag: string | undefined,
   environment: Environment,
-  start: () => () => string | undefined,
+  start: () => Promise<() => string | undefined>,
 ): Promise<Engine> {
   const { host, origin } = engineHost(flag, environment);
   const engine = new Engine({ host });
@@ -40,7 +40,7 @@ export async function connectEngine(
       'connect',
     );
   }
-  const ended = start();
+  const ended = await start();
   const deadline = Date.now() + 30_000;
   while (!(await answers(engine))) {
     const why = ended();

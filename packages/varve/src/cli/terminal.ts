@@ -1,34 +1,52 @@
 import { styleText } from 'node:util';
 
-/** Where a command reads and writes, so that it can be tested and knows whether a person is looking. */
-export class Terminal {
+interface Streams {
   readonly stdin: NodeJS.ReadStream;
   readonly stdout: NodeJS.WriteStream;
   readonly stderr: NodeJS.WriteStream;
+}
+
+/** Where a command reads and writes, so that it can be tested and knows whether a person is looking. */
+export class Terminal {
+  // Node makes each when it is asked for, which takes milliseconds: few commands read, and few print errors.
+  readonly #streams: Streams;
   readonly #colour: boolean;
   readonly #environment: Readonly<Record<string, string | undefined>>;
 
-  constructor(
-    streams: {
-      readonly stdin: NodeJS.ReadStream;
-      readonly stdout: NodeJS.WriteStream;
-      readonly stderr: NodeJS.WriteStream;
-    },
-    environment: Readonly<Record<string, string | undefined>>,
-  ) {
+  constructor(streams: Streams, environment: Readonly<Record<string, string | undefined>>) {
     this.#environment = environment;
-    this.stdin = streams.stdin;
-    this.stdout = streams.stdout;
-    this.stderr = streams.stderr;
+    this.#streams = streams;
     const forced = environment['FORCE_COLOR'] !== undefined && environment['FORCE_COLOR'] !== '0';
     const refused = environment['NO_COLOR'] !== undefined && environment['NO_COLOR'] !== '';
     this.#colour = forced || (!refused && environment['TERM'] !== 'dumb' && this.interactive);
   }
 
+  get stdin(): NodeJS.ReadStream {
+    return this.#streams.stdin;
+  }
+
+  get stdout(): NodeJS.WriteStream {
+    return this.#streams.stdout;
+  }
+
+  get stderr(): NodeJS.WriteStream {
+    return this.#streams.stderr;
+  }
+
   /** The same terminal with all it prints going to stderr. */
   onStderr(): Terminal {
-    const { stdin, stderr } = this;
-    return new Terminal({ stdin, stdout: stderr, stderr }, this.#environment);
+    const streams = this.#streams;
+    const { stderr } = streams;
+    return new Terminal(
+      {
+        get stdin() {
+          return streams.stdin;
+        },
+        stdout: stderr,
+        stderr,
+      },
+      this.#environment,
+    );
   }
 
   /** True when a person sees stdout. */

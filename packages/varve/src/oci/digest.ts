@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto';
+import type { Hash } from 'node:crypto';
 import { VarveError } from '../base/index.ts';
 import type { ChainID, DiffID, Digest } from './types.ts';
 
@@ -37,9 +37,14 @@ export interface Digester {
   digest(): Digest;
 }
 
+/** node:crypto takes 8 ms to load, and most commands hash nothing. */
+function createHash(algorithm: 'sha256' | 'sha512'): Hash {
+  return process.getBuiltinModule('node:crypto').createHash(algorithm);
+}
+
 /** Starts a hash; sha256 unless told otherwise. */
 export function createDigester(algorithm: 'sha256' | 'sha512' = 'sha256'): Digester {
-  const hash: Hash = createHash(algorithm);
+  const hash = createHash(algorithm);
   return {
     update: (data) => void hash.update(data),
     digest: () => `${algorithm}:${hash.digest('hex')}` as Digest,

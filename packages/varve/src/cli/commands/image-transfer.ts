@@ -1,4 +1,3 @@
-import { open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { VarveError } from '../../base/index.ts';
 import type { Command } from '../command.ts';
@@ -76,6 +75,7 @@ const push: Command = {
 
 /** A file to be read; one that is not there fails before anything is asked of the engine. */
 async function openFile(path: string): Promise<Readable> {
+  const { open } = await import('node:fs/promises');
   return (await open(path)).createReadStream({ highWaterMark: 1 << 20 });
 }
 

@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { VarveError } from '../../base/index.ts';
 import type { Command } from '../command.ts';
@@ -6,6 +5,7 @@ import { configPath, dockerConfig } from '../credentials.ts';
 import type { Terminal } from '../terminal.ts';
 
 async function question(terminal: Terminal, text: string, hidden: boolean): Promise<string> {
+  const { createInterface } = await import('node:readline/promises');
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
   terminal.stdout.write(text);
   const reader = createInterface({

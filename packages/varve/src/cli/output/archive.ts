@@ -1,8 +1,6 @@
-import { createWriteStream, statSync } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { createWriteStream, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { VarveError } from '../../base/index.ts';
 import { errorText } from '../error-text.ts';
 import type { Terminal } from '../terminal.ts';
@@ -26,7 +24,10 @@ export function archiveOutput(
         'cowardly refusing to save to a terminal. Use the -o flag or redirect',
       );
     }
-    return (archive) => pipeline(archive, terminal.stdout, { end: false });
+    return async (archive) => {
+      const { pipeline } = await import('node:stream/promises');
+      await pipeline(archive, terminal.stdout, { end: false });
+    };
   }
   const refusal = refusalOf(output);
   if (refusal !== undefined) {
@@ -53,11 +54,12 @@ function refusalOf(path: string): string | undefined {
 
 /** Writes beside the final name first, so that a failed command leaves nothing. */
 async function writeWhole(archive: Readable, output: string): Promise<void> {
+  const { pipeline } = await import('node:stream/promises');
   const temporary = `${output}.${process.pid}.tmp`;
   try {
     await pipeline(archive, createWriteStream(temporary));
-    await rename(temporary, output);
+    renameSync(temporary, output);
   } finally {
-    await rm(temporary, { force: true });
+    rmSync(temporary, { force: true });
   }
 }
