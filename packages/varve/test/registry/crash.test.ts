@@ -9,11 +9,14 @@ import { checkUsage, FaultWitness, storedBlobs } from './fault-witness.ts';
 import { type ServerProcess, startConfigured, startServer, temporaryFolder } from './programs.ts';
 import { checkFiles, checkRecords, finishOpenUpload, newWitness, pushUntilDeath } from './push-witness.ts';
 
+// Raised where there is time.
+const kills = Number(process.env['VARVE_TEST_KILLS'] ?? 10);
+
 test('loses nothing confirmed and shows nothing torn when killed at any point of a push', async (t) => {
   const folder = temporaryFolder(t);
   const root = join(folder, 'registry');
   const witness = newWitness();
-  const rounds = 10;
+  const rounds = kills;
   let resumed = 0;
   let server: ServerProcess = await startServer(t, root);
   for (let round = 0; round < rounds; round++) {
