@@ -18,6 +18,8 @@ export interface Cell {
   readonly store: string;
   readonly unit: Unit;
   readonly values: readonly number[];
+  /** Load averages, one a value. */
+  readonly loads: readonly number[];
   /** True when a further round was left out because the first took long. */
   readonly isCut: boolean;
 }
@@ -41,8 +43,6 @@ export interface Run {
   readonly peers: readonly string[];
   readonly cells: readonly Cell[];
   readonly missing: readonly Missing[];
-  /** Load averages, one a figure. */
-  readonly loads: readonly number[];
   /** What each part took, by store. */
   readonly seconds: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
@@ -65,7 +65,6 @@ export class Recorder implements Figures {
   readonly #file: string;
   readonly #cells: Cell[] = [];
   readonly #missing: Missing[] = [];
-  readonly #loads: number[] = [];
   readonly #seconds: Record<string, Record<string, number>> = {};
 
   /** @param folder where the run's file is made. */
@@ -78,15 +77,9 @@ export class Recorder implements Figures {
   add(part: string, name: string, store: string, value: number, unit: Unit = 'ms'): void {
     const at = this.#cells.findIndex((cell) => cell.name === name && cell.store === store);
     const values = [...(this.#cells[at]?.values ?? []), value];
-    this.#cells.splice(at < 0 ? this.#cells.length : at, 1, {
-      part,
-      name,
-      store,
-      unit,
-      values,
-      isCut: false,
-    });
-    this.#loads.push(loadavg()[0] ?? 0);
+    const loads = [...(this.#cells[at]?.loads ?? []), loadavg()[0] ?? 0];
+    const cell = { part, name, store, unit, values, loads, isCut: false };
+    this.#cells.splice(at < 0 ? this.#cells.length : at, 1, cell);
     console.log(`${name.padEnd(44)} ${store.padEnd(16)} ${value.toFixed(1).padStart(9)} ${unit}`);
     this.#write();
   }
@@ -128,7 +121,6 @@ export class Recorder implements Figures {
       ...this.#head,
       cells: this.#cells,
       missing: this.#missing,
-      loads: this.#loads,
       seconds: this.#seconds,
     };
     writeFileSync(`${this.#file}.part`, `${JSON.stringify(run, undefined, 1)}\n`);

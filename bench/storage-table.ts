@@ -51,7 +51,8 @@ class Row {
   show(store: string): string {
     const value = this.at(store);
     if (value === undefined) return '';
-    return `${value.toFixed(value < 100 ? 1 : 0)}${this.#cells.get(store)?.isCut ? '¹' : ''}`;
+    const marks = marksOf(this.#cells.get(store) as Cell).join('');
+    return `${value.toFixed(value < 100 ? 1 : 0)}${marks}`;
   }
 
   ratio(store: string, other: string): string {
@@ -90,10 +91,24 @@ function table(
   ].join('\n');
 }
 
-const once = '¹ Measured once, since it takes long.';
+/** More than the benchmark itself causes. */
+const quietLoad = 6;
 
-function footnote(cells: readonly Cell[]): string {
-  return cells.some(({ isCut }) => isCut) ? `\n\n${once}` : '';
+const meanings: Readonly<Record<string, string>> = {
+  '¹': 'Measured once, since it takes long.',
+  '²': `Measured while others used the machine (load above ${quietLoad}): to be compared with others of that kind only.`,
+};
+
+function marksOf({ isCut, loads }: Cell): string[] {
+  return [...(isCut ? ['¹'] : []), ...(loads.length > 0 && median(loads) > quietLoad ? ['²'] : [])];
+}
+
+function footnotes(cells: readonly Cell[]): string {
+  const used = new Set(cells.filter(({ part }) => part !== 'read').flatMap(marksOf));
+  return Object.entries(meanings)
+    .filter(([mark]) => used.has(mark))
+    .map(([mark, meaning]) => `\n\n${mark} ${meaning}`)
+    .join('');
 }
 
 function days(runs: readonly Run[]): string {
@@ -139,25 +154,25 @@ function missing({ missing: all }: Merged): string {
 const guestNote =
   'devicemapper, which this kernel lacks, is measured in a guest (user-mode-linux, one processor, system calls many times as slow as on the host), on a loop device in memory, with layers that fit there (2,000 files are 24 MB), and so are two other drivers and `tar -xzf` with `sync` beside it. Only the ratios within this table mean something.';
 
-function load(runs: readonly Run[]): string {
-  const loads = runs.flatMap((run) => run.loads);
+function load(cells: readonly Cell[]): string {
+  const loads = cells.flatMap((cell) => cell.loads);
   return loads.length > 0 ? ` Median load while measuring: ${median(loads).toFixed(1)}.` : '';
 }
 
 function hostText(host: Merged): string {
   const newest = host.runs.at(-1) as Run;
   const rows = rowsOf(host.cells);
-  return `Made by \`node bench/storage.ts${newest.isQuick ? ' --quick' : ''}\` on ${days(host.runs)} in ${host.runs.length} run${host.runs.length === 1 ? '' : 's'}: ${[newest.machine, ...newest.peers].join('; ')}.${load(host.runs)}
+  return `Made by \`node bench/storage.ts${newest.isQuick ? ' --quick' : ''}\` on ${days(host.runs)} in ${host.runs.length} run${host.runs.length === 1 ? '' : 's'}: ${[newest.machine, ...newest.peers].join('; ')}.${load(host.cells)}
 Medians. Ours are measured in one process, to where a layer would survive a power cut; docker's and podman's are whole commands (\`load\`, \`rmi\`, \`create\`, \`diff\`), which wait for no disk; what a script in a container takes (writes) is read off its own clock. Layers are gzip; btrfs stands on a file.
 
-${table(rows, columns.host, [['erofs', 'docker overlay2']])}${footnote(host.cells)}${goals(rows)}${missing(host)}`;
+${table(rows, columns.host, [['erofs', 'docker overlay2']])}${footnotes(host.cells)}${goals(rows)}${missing(host)}`;
 }
 
 function guestText(guest: Merged): string {
   const others = columns.guest.slice(1);
   const ratios = others.map((other) => ['devicemapper', other] as const);
-  const when = `Made on ${days(guest.runs)}.${load(guest.runs)}`;
-  return `${guestNote} ${when}\n\n${table(rowsOf(guest.cells), columns.guest, ratios)}${footnote(guest.cells)}${missing(guest)}`;
+  const when = `Made on ${days(guest.runs)}.${load(guest.cells)}`;
+  return `${guestNote} ${when}\n\n${table(rowsOf(guest.cells), columns.guest, ratios)}${footnotes(guest.cells)}${missing(guest)}`;
 }
 
 /** The benchmark's part of bench/RESULTS.md. */
@@ -184,7 +199,7 @@ export function renderBlocks(runs: readonly Run[]): Map<string, string> {
     const cells = host.cells.filter(({ store }) => store === driver || others.includes(store));
     const peer = others.find((other) => other.startsWith('docker')) as string;
     const reads = driver === 'erofs' ? `\n\n${renderReads(host.cells)}` : '';
-    blocks.set(driver, `${table(own, [driver, ...others], [[driver, peer]])}${footnote(cells)}${reads}`);
+    blocks.set(driver, `${table(own, [driver, ...others], [[driver, peer]])}${footnotes(cells)}${reads}`);
   }
   if (guest.cells.length > 0) blocks.set('devicemapper', guestText(guest));
   return blocks;
