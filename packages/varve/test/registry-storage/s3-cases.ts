@@ -27,7 +27,7 @@ export async function newBucket({ url, accessKey, secretKey }: S3Access): Promis
   });
 }
 
-export function s3Client({ url, accessKey, secretKey }: S3Access): S3Client {
+function s3Client({ url, accessKey, secretKey }: S3Access): S3Client {
   return new S3Client({
     endpoint: url,
     region: 'us-east-1',

@@ -1,6 +1,7 @@
 /** Streams 1 GiB into uploads of S3 storage at a URL, in so many at once, and prints by how many MiB it grew: `stream-gibibyte.ts <url> <uploads>`. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { s3Block } from '../../src/registry/config/storage-backends-block.ts';
+import { freeChunk } from '../../src/registry/http/body-chunks.ts';
 import { openS3Storage } from '../../src/registry/storage/s3/index.ts';
 
 const [regionendpoint, count = '1'] = process.argv.slice(2);
@@ -17,7 +18,7 @@ async function* bytes(total: number): AsyncGenerator<Uint8Array, void, void> {
 
 const write = async (total: number): Promise<void> => {
   const session = await storage.create(randomUUID(), 'note');
-  await session.append(bytes(total));
+  await session.append(bytes(total), { release: freeChunk });
 };
 await write(32 * 1024 * 1024);
 const before = process.memoryUsage().rss;

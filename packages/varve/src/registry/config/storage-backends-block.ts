@@ -62,29 +62,46 @@ export const gcsBlock = z.strictObject({
   chunksize,
 });
 
-export const swiftBlock = z.strictObject({
-  authurl: text('Address of tempauth (…/auth/v1.0) or Keystone (…/v3).'),
-  username: text('User.'),
-  password: text('Password.'),
-  container: text('Container; it must exist.'),
-  region: text('Region, when the catalogue has several.').optional(),
-  tenant: text('Project, by name.').optional(),
-  tenantid: text('Project, by id.').optional(),
-  domain: text('Domain of the user, by name.').optional(),
-  domainid: text('Domain of the user, by id.').optional(),
-  tenantdomain: text('Domain of the project, by name.').optional(),
-  tenantdomainid: text('Domain of the project, by id.').optional(),
-  trustid: text('Trust.').optional(),
-  endpointtype: z
-    .enum(['public', 'internal', 'admin'])
-    .default('public')
-    .describe('Kind of address of the catalogue.'),
-  insecureskipverify: flag(false, 'Accept any certificate.'),
-  secretkey: text('TempURL key of the account; with it, reads redirect.').optional(),
-  rootdirectory,
-  prefix: z.string().optional().describe('Older name of rootdirectory.'),
-  chunksize,
-});
+export const swiftBlock = z
+  .strictObject({
+    authurl: text('Address of tempauth (…/auth/v1.0) or Keystone (…/v3).'),
+    username: text('User.').optional(),
+    password: text('Password.').optional(),
+    applicationcredentialid: text(
+      'Application credential of Keystone, in place of user and password.',
+    ).optional(),
+    applicationcredentialsecret: text('Its secret.').optional(),
+    container: text('Container; it must exist.'),
+    region: text('Region, when the catalogue has several.').optional(),
+    tenant: text('Project, by name.').optional(),
+    tenantid: text('Project, by id.').optional(),
+    domain: text('Domain of the user, by name.').optional(),
+    domainid: text('Domain of the user, by id.').optional(),
+    tenantdomain: text('Domain of the project, by name.').optional(),
+    tenantdomainid: text('Domain of the project, by id.').optional(),
+    trustid: text('Trust.').optional(),
+    endpointtype: z
+      .enum(['public', 'internal', 'admin'])
+      .default('public')
+      .describe('Kind of address of the catalogue.'),
+    insecureskipverify: flag(false, 'Accept any certificate.'),
+    secretkey: text('TempURL key of the account; with it, reads redirect.').optional(),
+    rootdirectory,
+    prefix: z.string().optional().describe('Older name of rootdirectory.'),
+    chunksize,
+  })
+  .check(({ value, issues }) => {
+    const byUser = value.username !== undefined && value.password !== undefined;
+    const byCredential =
+      value.applicationcredentialid !== undefined && value.applicationcredentialsecret !== undefined;
+    if (byUser !== byCredential) return;
+    issues.push({
+      code: 'custom',
+      input: value,
+      path: ['username'],
+      message: 'username and password, or applicationcredentialid and applicationcredentialsecret',
+    });
+  });
 
 export const ossBlock = z.strictObject({
   accesskeyid: text('Access key.'),

@@ -43,10 +43,14 @@ export class Judge implements AsyncDisposable {
   }
 
   /** Starts a program that stays, with its output in `<name>.log`. */
-  start(name: string, argv: readonly string[]): ChildProcess {
+  start(name: string, argv: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess {
     const log = openSync(this.path(`${name}.log`), 'a');
     const [program = '', ...rest] = argv;
-    const child = spawn(program, rest, { stdio: ['ignore', log, log], cwd: this.folder });
+    const child = spawn(program, rest, {
+      stdio: ['ignore', log, log],
+      cwd: this.folder,
+      env: { ...process.env, ...env },
+    });
     this.#children.push(child);
     return child;
   }

@@ -1,4 +1,5 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { type KeystoneServer, keystonePath } from './keystone.ts';
 import { freePorts, get, Judge, missing } from './processes.ts';
 
 export const swiftMissing: string | false = missing('swift-proxy-server', 'swift-object-server', 'memcached');
@@ -23,7 +24,8 @@ for kind, port in zip(('account', 'container', 'object'), sys.argv[1:]):
     builder.get_ring().save(kind + '.ring.gz')
 `;
 
-export async function startSwift(): Promise<SwiftServer> {
+/** @param keystone who tells it who its clients are; tempauth does without one */
+export async function startSwift(keystone?: KeystoneServer): Promise<SwiftServer> {
   const judge = new Judge('swift');
   try {
     const [proxyPort = 0, cachePort = 0, ...ports] = await freePorts(5);
@@ -60,7 +62,7 @@ use = egg:swift#${kind}
       );
     }
     judge.run(['/usr/bin/python3', '-c', makeRings, ...ports.map(String)]);
-    writeFileSync(judge.path('proxy-server.conf'), proxyConfig(judge.folder, proxyPort, cachePort));
+    writeFileSync(judge.path('proxy-server.conf'), proxyConfig(judge.folder, proxyPort, cachePort, keystone));
     judge.start('memcached', [
       'memcached',
       '-u',
@@ -73,9 +75,11 @@ use = egg:swift#${kind}
       '16',
     ]);
     for (const kind of [...storageServers, 'proxy']) {
-      judge.start(kind, [`swift-${kind}-server`, judge.path(`${kind}-server.conf`)]);
+      const env = keystone && kind === 'proxy' ? { PYTHONPATH: keystonePath } : {};
+      judge.start(kind, [`swift-${kind}-server`, judge.path(`${kind}-server.conf`)], env);
     }
     const url = `http://127.0.0.1:${proxyPort}`;
+    await keystone?.addObjectStore(`${url}/v1/AUTH_$(project_id)s`);
     await judge.until('swift', async () => {
       await get(`${url}/healthcheck`);
       for (const port of ports) await get(`http://127.0.0.1:${port}/recon/version`).catch(accepts404);
@@ -97,7 +101,8 @@ function accepts404(error: unknown): void {
   if (!/: [45]\d\d$/.test((error as Error).message)) throw error;
 }
 
-function proxyConfig(folder: string, port: number, cachePort: number): string {
+function proxyConfig(folder: string, port: number, cachePort: number, keystone?: KeystoneServer): string {
+  const who = keystone ? 'authtoken keystoneauth' : 's3api tempauth';
   const plain = ['catch_errors', 'gatekeeper', 'healthcheck', 'bulk', 'tempurl', 'copy', 'slo', 'dlo'];
   return `[DEFAULT]
 bind_ip = 127.0.0.1
@@ -107,7 +112,7 @@ user = root
 swift_dir = ${folder}
 log_level = WARNING
 [pipeline:main]
-pipeline = catch_errors gatekeeper healthcheck cache bulk tempurl s3api tempauth copy slo dlo proxy-server
+pipeline = catch_errors gatekeeper healthcheck cache bulk tempurl ${who} copy slo dlo proxy-server
 ${plain.map((name) => `[filter:${name}]\nuse = egg:swift#${name}\n`).join('')}
 [filter:cache]
 use = egg:swift#memcache
@@ -119,9 +124,30 @@ s3_acl = false
 [filter:tempauth]
 use = egg:swift#tempauth
 user_test_tester = testing .admin
+${keystone ? keystoneFilters(keystone, cachePort) : ''}
 [app:proxy-server]
 use = egg:swift#proxy
 allow_account_management = true
 account_autocreate = true
 `;
+}
+
+/** https://docs.openstack.org/swift/latest/overview_auth.html#configuring-swift-to-use-keystone */
+function keystoneFilters({ url, user, password }: KeystoneServer, cachePort: number): string {
+  return `[filter:authtoken]
+paste.filter_factory = keystonemiddleware.auth_token:filter_factory
+www_authenticate_uri = ${url}
+auth_url = ${url}
+auth_type = password
+username = ${user}
+password = ${password}
+project_name = admin
+user_domain_id = default
+project_domain_id = default
+memcached_servers = 127.0.0.1:${cachePort}
+interface = public
+delay_auth_decision = true
+[filter:keystoneauth]
+use = egg:swift#keystoneauth
+operator_roles = admin`;
 }

@@ -103,7 +103,7 @@ export class SwiftAccount {
   }
 
   async #tempauth(url: string): Promise<Session> {
-    const { username, password } = this.#settings;
+    const { username = '', password = '' } = this.#settings;
     const answer = await this.#request('authenticate', url, {
       method: 'GET',
       headers: { 'X-Auth-User': username, 'X-Auth-Key': password },
@@ -116,7 +116,10 @@ export class SwiftAccount {
     return { token, storageUrl };
   }
 
-  /** https://docs.openstack.org/api-ref/identity/v3/#password-authentication-with-scoped-authorization */
+  /**
+   * https://docs.openstack.org/api-ref/identity/v3/#password-authentication-with-scoped-authorization and
+   * #authenticating-with-an-application-credential
+   */
   async #keystone(url: string): Promise<Session> {
     const answer = await this.#request('authenticate', `${url}/auth/tokens`, {
       method: 'POST',
@@ -175,6 +178,12 @@ interface KeystoneAnswer {
 
 function keystoneRequest(settings: SwiftSettings): object {
   const { username, password, tenant, tenantid, trustid } = settings;
+  const { applicationcredentialid: id, applicationcredentialsecret: secret } = settings;
+  if (id !== undefined) {
+    // It belongs to one project: a scope beside it is refused.
+    const identity = { methods: ['application_credential'], application_credential: { id, secret } };
+    return { auth: { identity } };
+  }
   const domain = named(settings.domainid, settings.domain) ?? { id: 'default' };
   const project =
     tenantid !== undefined
