@@ -161,21 +161,24 @@ async function collection(root: string, count: number): Promise<number> {
 /** Records of blobs that an earlier collection has looked at and that are in use: no review is due. */
 function keep(root: string, count: number): void {
   using database = new DatabaseSync(join(root, 'registry.db'));
-  addBlobs(database, count, 'kept');
+  // In the order of the index, without waiting for the disk, and without what a push sets off: minutes become seconds.
+  const digests = Array.from({ length: count }, (_, number) => sha256(Buffer.from(`kept ${number}`))).sort();
+  const triggers = database
+    .prepare(
+      "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'registry_blob_links'",
+    )
+    .all();
+  database.exec('PRAGMA synchronous = OFF; PRAGMA cache_size = -262144; BEGIN');
+  for (const { name } of triggers) database.exec(`DROP TRIGGER ${name}`);
+  const add = database.prepare('INSERT INTO registry_blobs (digest, size, stored_at) VALUES (?, 1, 0)');
+  for (const digest of digests) add.run(digest);
   database.exec(`
-    BEGIN;
     INSERT INTO registry_blob_links (repository_id, blob_id, linked_at)
       SELECT (SELECT min(id) FROM registry_repositories), id, 0 FROM registry_blobs WHERE true
       ON CONFLICT DO NOTHING;
-    DELETE FROM registry_review;
-    COMMIT;`);
-}
-
-function addBlobs(database: DatabaseSync, count: number, name: string): void {
-  const add = database.prepare('INSERT INTO registry_blobs (digest, size, stored_at) VALUES (?, 1, 0)');
-  database.exec('BEGIN');
-  for (let number = 0; number < count; number++) add.run(sha256(Buffer.from(`${name} ${number}`)));
-  database.exec('COMMIT');
+    DELETE FROM registry_review;`);
+  for (const { sql } of triggers) database.exec(String(sql));
+  database.exec('COMMIT; PRAGMA wal_checkpoint(TRUNCATE)');
 }
 
 /** The most memory that the server ever had, while uploads of `size` MiB run side by side. */

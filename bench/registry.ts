@@ -1,7 +1,8 @@
 /**
  * Varve's registry beside Debian's docker-registry: the same requests over loopback to both in turn, then what only ours has
- * to show: sizes at which others slow down. `node bench/registry.ts [--quick] [--parts=read,start,…]`; every part that was
- * measured replaces its own in bench/RESULTS.md. `--quick` only shows that they run, and writes nothing.
+ * to show: sizes at which others slow down. `node bench/registry.ts [--quick] [--print] [--parts=read,start,…]`; every
+ * part that was measured replaces its own in bench/RESULTS.md, unless `--print`. `--quick` only shows that they run, and writes
+ * nothing.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -113,7 +114,10 @@ function isPart(name: string): name is Part {
   return Object.hasOwn(parts, name);
 }
 
-async function main(names: readonly string[], quick: boolean): Promise<void> {
+async function main(
+  names: readonly string[],
+  { quick, print }: { readonly quick: boolean; readonly print: boolean },
+): Promise<void> {
   const unknown = names.find((name) => !isPart(name));
   if (unknown !== undefined) {
     throw new Error(`no part ${unknown}: there are ${Object.keys(parts).join(', ')}`);
@@ -123,7 +127,7 @@ async function main(names: readonly string[], quick: boolean): Promise<void> {
     console.log(`\n${titles[name]}`);
     const table = await parts[name](quick);
     const about = `Measured by \`node bench/registry.ts --parts=${name}\` on ${new Date().toISOString().slice(0, 10)}: ${machine()}; ${version}. Load ${loadavg()[0]?.toFixed(1)}.`;
-    if (!quick) {
+    if (!quick && !print) {
       writeResultParts(heading, [`## ${titles[name]}\n\n${about}\n\n${table}`], Object.values(titles));
     }
   }
@@ -133,6 +137,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     quick: { type: 'boolean', default: false },
+    print: { type: 'boolean', default: false },
     parts: { type: 'string', default: Object.keys(parts).join(',') },
   },
 });
@@ -146,5 +151,5 @@ if (command === 'serve') {
 } else if (command === 'floor') {
   serveFloor(Number(port));
 } else {
-  await main(values.parts.split(','), values.quick);
+  await main(values.parts.split(','), values);
 }
