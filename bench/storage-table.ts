@@ -55,6 +55,11 @@ class Row {
     return `${value.toFixed(value < 100 ? 1 : 0)}${marks}`;
   }
 
+  isDisturbed(store: string): boolean {
+    const cell = this.#cells.get(store);
+    return cell !== undefined && isDisturbed(cell);
+  }
+
   ratio(store: string, other: string): string {
     const [one, two] = [this.at(store), this.at(other)];
     return one === undefined || two === undefined || two === 0 ? '' : (one / two).toFixed(2);
@@ -96,11 +101,15 @@ const quietLoad = 6;
 
 const meanings: Readonly<Record<string, string>> = {
   '¹': 'Measured once, since it takes long.',
-  '²': `Measured while others used the machine (load above ${quietLoad}): to be compared with others of that kind only.`,
+  '†': `Measured while others used the machine (load above ${quietLoad}): to be compared with others of that kind only.`,
 };
 
-function marksOf({ isCut, loads }: Cell): string[] {
-  return [...(isCut ? ['¹'] : []), ...(loads.length > 0 && median(loads) > quietLoad ? ['²'] : [])];
+function marksOf({ isCut, loads, unit }: Cell): string[] {
+  return [...(isCut ? ['¹'] : []), ...(isDisturbed({ loads, unit }) ? ['†'] : [])];
+}
+
+function isDisturbed({ loads, unit }: Pick<Cell, 'loads' | 'unit'>): boolean {
+  return unit === 'ms' && loads.length > 0 && median(loads) > quietLoad;
 }
 
 function footnotes(cells: readonly Cell[]): string {
@@ -124,7 +133,9 @@ function goals(rows: readonly Row[]): string {
     const judge = (what: string, value: number | undefined, holds: (value: number) => boolean): string[] =>
       value === undefined
         ? []
-        : [`${row.name}: ${value.toFixed(2)} ${what}${holds(value) ? '' : ', **not reached**'}`];
+        : [
+            `${row.name}: ${value.toFixed(2)} ${what}${holds(value) ? '' : ', **not reached**'}${row.isDisturbed('erofs') ? ', under load' : ''}`,
+          ];
     const over = (other: string): number | undefined => {
       const theirs = row.at(other);
       return theirs === undefined || theirs === 0 ? undefined : ours / theirs;
