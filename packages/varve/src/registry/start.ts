@@ -69,13 +69,18 @@ export async function startRegistry(
   const root = resolve(config.storage.filesystem.rootdirectory);
   await using resources = new AsyncDisposableStack();
   resources.use(lockRoot(root));
-  const storage = await openStorage(config.storage, root);
-  resources.defer(() => storage.close());
+  const { otlp } = config.tracing;
+  const tracing = otlp && (await openTracing({ ...config.tracing, otlp }));
+  if (tracing) resources.use(tracing);
+  const bytes = await openStorage(config.storage, root);
+  resources.defer(() => bytes.close());
+  const storage = tracing?.parts(bytes, 'storage', new Set(['create', 'resume'])) ?? bytes;
   const { postgres } = config.metadata;
-  const metadata: MetadataStore = postgres
+  const records: MetadataStore = postgres
     ? await openPostgres(postgres)
     : new SqliteMetadata(join(root, 'registry.db'));
-  resources.defer(async () => metadata.close());
+  resources.defer(async () => records.close());
+  const metadata = tracing?.parts(records, 'db') ?? records;
 
   const open = (from: RegistryConfig): Auth =>
     openAuth(from.auth, { robots: metadata.robots, keyFolder: join(root, 'token-keys'), logger });
@@ -88,9 +93,6 @@ export async function startRegistry(
   const uploads = new Uploads(storage, metadata, quota, { cluster: postgres !== undefined });
   const { debug } = config.http;
   const metrics = debug?.prometheus.enabled ? await openMetrics(metadata) : undefined;
-  const { otlp } = config.tracing;
-  const tracing = otlp && (await openTracing({ ...config.tracing, otlp }));
-  if (tracing) resources.use(tracing);
   const notifier = new Notifier(config.notifications.endpoints, metadata, logger, (outcome) =>
     metrics?.notified(outcome),
   );

@@ -93,7 +93,8 @@ export async function dispatch(
     exchange = open(identity);
     const client = identity.kind === 'anonymous' ? `${asking.remote}` : subjectOf(identity);
     parts.rateLimit.take(client, request.method ?? '', route?.name ?? '');
-    await answer(parts, exchange, route);
+    const asked = exchange;
+    await (span ? span.run(() => answer(parts, asked, route)) : answer(parts, asked, route));
   } catch (error) {
     failure = RegistryError.from(error);
     gone = isHangUp(error);

@@ -33,6 +33,7 @@ test('requests are traced by OTLP, as parts of the caller’s traces', async (t)
       readonly scopeSpans: readonly {
         readonly spans: readonly {
           readonly traceId: string;
+          readonly spanId: string;
           readonly parentSpanId?: string;
           readonly name: string;
           readonly attributes: readonly {
@@ -61,15 +62,27 @@ test('requests are traced by OTLP, as parts of the caller’s traces', async (t)
   await client.call('GET', '/v2/team/app/manifests/v1', {
     headers: { traceparent: `00-${trace}-${parent}-01` },
   });
+  await client.pushBlob('team/app', Buffer.from('content'));
   // What waits is sent when the server stops.
   await client.registry.close();
   const spans = bodies.flatMap(({ resourceSpans }) =>
     resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap((scope) => scope.spans)),
   );
-  const [span] = spans;
+  const [span] = spans.filter(({ name }) => name === 'GET manifest');
+  assert.deepEqual([span?.traceId, span?.parentSpanId], [trace, parent]);
+  const partsOf = (request: string): string[] => {
+    const whole = spans.find(({ name }) => name === request);
+    const parts = spans.filter(({ parentSpanId }) => parentSpanId === whole?.spanId);
+    assert.ok(parts.every(({ traceId }) => traceId === whole?.traceId));
+    return parts.map(({ name }) => name);
+  };
+  assert.deepEqual(partsOf('GET manifest'), ['db manifestByTag']);
+  const stored = ['storage create', 'storage session append', 'storage session commit', 'db addBlob'];
+  const parts = partsOf('POST uploads');
   assert.deepEqual(
-    [spans.length, span?.name, span?.traceId, span?.parentSpanId],
-    [1, 'GET manifest', trace, parent],
+    parts.filter((name) => stored.includes(name)),
+    stored,
+    parts.join(),
   );
   const attributes = new Map(
     span?.attributes.map(({ key, value }) => [key, value.stringValue ?? value.intValue]),
