@@ -25,7 +25,7 @@ export const defaultShell: readonly string[] = ['/bin/sh', '-c'];
 export const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** A list as Go's `%q` prints it: `["a" "b"]`. */
-export function quoteList(words: readonly string[]): string {
+function quoteList(words: readonly string[]): string {
   return `[${words.map((word) => JSON.stringify(word)).join(' ')}]`;
 }
 

@@ -83,7 +83,7 @@ export function resolveFrom(value: string, plan: Pick<BuildPlan, 'stages'>, curr
 }
 
 /** The `from` values an instruction uses, as far as they are known before it runs. */
-export function fromValues(instruction: Instruction): readonly string[] {
+function fromValues(instruction: Instruction): readonly string[] {
   if (instruction.kind === 'COPY') return instruction.from === undefined ? [] : [instruction.from];
   if (instruction.kind !== 'RUN') return [];
   return instruction.mounts.flatMap((mount) => {

@@ -8,7 +8,7 @@ import { commandHelp, overview } from './help.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Flags before the command, as Docker's. */
-export const globalFlags: readonly Flag[] = [
+const globalFlags: readonly Flag[] = [
   {
     name: 'host',
     short: 'H',
@@ -35,7 +35,7 @@ export interface MainOptions {
 }
 
 /** The command whose name starts the words, the longest one first. */
-export function findCommand(
+function findCommand(
   commands: readonly Command[],
   words: readonly string[],
 ): { readonly command: Command; readonly depth: number } | undefined {

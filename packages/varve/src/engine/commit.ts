@@ -69,7 +69,7 @@ export function applyChanges(base: ContainerConfig, changes: readonly string[]):
 }
 
 /** The part of a container's configuration that its image keeps. */
-export function imagePart(settings: ContainerSettings): ContainerConfig {
+function imagePart(settings: ContainerSettings): ContainerConfig {
   const {
     Image: _image,
     Hostname: _hostname,

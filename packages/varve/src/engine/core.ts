@@ -24,7 +24,7 @@ export interface EngineCore extends EngineParts {
 }
 
 /** Docker's event attributes of a container: its labels, image and name. */
-export function containerAttributes(
+function containerAttributes(
   container: Container,
   more: Readonly<Record<string, string>> = {},
 ): Record<string, string> {

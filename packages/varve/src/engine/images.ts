@@ -28,10 +28,7 @@ function familiar(image: LocalImage): string | undefined {
 }
 
 /** Containers made of an image. */
-export function imageUsers(
-  core: EngineCore,
-  id: Digest,
-): { readonly id: string; readonly running: boolean }[] {
+function imageUsers(core: EngineCore, id: Digest): { readonly id: string; readonly running: boolean }[] {
   return core.containers
     .list()
     .filter((container) => container.record.imageId === id)

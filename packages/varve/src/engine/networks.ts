@@ -38,7 +38,7 @@ export async function removeNetwork(core: EngineCore, nameOrId: string): Promise
 }
 
 /** Running containers with an endpoint on a network. */
-export function runningOn(core: EngineCore, network: Network) {
+function runningOn(core: EngineCore, network: Network) {
   return core.containers
     .list()
     .filter((container) => container.running && container.record.networks[network.name] !== undefined);

@@ -21,7 +21,7 @@ export function parsePort(text: string): ContainerPort {
 }
 
 /** `80/tcp` */
-export function formatPort(port: ContainerPort): string {
+function formatPort(port: ContainerPort): string {
   return `${port.port}/${port.protocol}`;
 }
 

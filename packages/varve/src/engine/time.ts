@@ -1,7 +1,6 @@
 /** The longest time Node’s setTimeout takes; a longer one would fire at once. */
 export const longestTimerMs = 2 ** 31 - 1;
 
-const startedMs = Date.now();
 const startedNs = process.hrtime.bigint();
 let last = 0n;
 
@@ -31,6 +30,3 @@ export function now(): string {
 export function formatMilliseconds(milliseconds: number): string {
   return formatNanoseconds(BigInt(Math.round(milliseconds * 1000)) * 1000n);
 }
-
-/** When this process started, milliseconds since 1970. */
-export const processStartedMs = startedMs;

@@ -14,7 +14,7 @@ export async function createVolume(core: EngineCore, request: VolumeSpec): Promi
 }
 
 /** Ids of containers that name a volume. */
-export function volumeUsers(core: EngineCore, name: string): string[] {
+function volumeUsers(core: EngineCore, name: string): string[] {
   return core.containers
     .list()
     .filter((container) => container.record.mounts.some((mount) => mount.Name === name))

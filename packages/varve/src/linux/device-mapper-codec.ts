@@ -7,7 +7,7 @@
 const headerBytes = 312;
 const nameOffset = 48;
 /** Of a device's name, its NUL not counted: DM_NAME_LEN - 1. */
-export const deviceNameMax = 127;
+const deviceNameMax = 127;
 /** Interface version 4.0 is in every kernel since 2.6. */
 const version = [4, 0, 0] as const;
 

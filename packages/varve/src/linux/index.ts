@@ -131,6 +131,6 @@ export {
   setProjectId,
 } from './project-quota.ts';
 export { diskReadAhead, filesystemReadAhead, setFilesystemReadAhead } from './read-ahead.ts';
-export { connectSeqpacket, setWindowSize } from './sockets.ts';
+export { connectSeqpacket } from './sockets.ts';
 export { type FileStat, fileType, statAt, statFd, type TimeSpec } from './stat.ts';
 export { getXattr, listXattrs, pathBelow, removeXattr, setXattr, type XattrTarget } from './xattrs.ts';

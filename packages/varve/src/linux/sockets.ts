@@ -11,15 +11,11 @@ const socketCall = declare<(domain: number, type: number, protocol: number) => n
 const connectCall = declare<(fd: number, address: Buffer, length: number) => number>(
   'int connect(int fd, void *address, int length)',
 );
-const ioctlWindow = declare<(fd: number, request: number, window: Buffer) => number>(
-  'int ioctl(int fd, unsigned long request, void *window)',
-);
 
 const AF_UNIX = 1;
 const SOCK_SEQPACKET = 5;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
-const TIOCSWINSZ = 0x5414;
 const SUN_PATH_BYTES = 108;
 
 interface PipeHandle {
@@ -79,15 +75,4 @@ export async function connectSeqpacket(path: string): Promise<Socket> {
   } finally {
     closeSync(folder);
   }
-}
-
-/**
- * Sets a terminal's size (TIOCSWINSZ, ioctl_tty(2)); its foreground programs get SIGWINCH.
- * @throws VarveError `ENOTTY` when the descriptor is no terminal.
- */
-export function setWindowSize(fd: number, rows: number, columns: number): void {
-  const window = Buffer.alloc(8);
-  window.writeUInt16LE(rows, 0);
-  window.writeUInt16LE(columns, 2);
-  if (ioctlWindow(fd, TIOCSWINSZ, window) !== 0) throw systemError('ioctl(TIOCSWINSZ)', String(fd));
 }

@@ -21,7 +21,7 @@ const architectures = new Set(
 );
 
 /** A platform without the parts that say nothing: the form in which two are compared (containerd `Normalize`). */
-export function normalizePlatform(platform: Platform): Platform {
+function normalizePlatform(platform: Platform): Platform {
   const os = platform.os.toLowerCase() === 'macos' ? 'darwin' : platform.os.toLowerCase();
   const written = platform.architecture.toLowerCase();
   const [architecture, implied] = architectureAliases[written] ?? [written];

@@ -1,4 +1,4 @@
-import type { Readable, Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 
 /** A mount inside the container, source already resolved on the host. */
 export interface RuntimeMount {
@@ -173,10 +173,4 @@ export interface ContainerRuntime {
   processes(id: string): Promise<readonly number[]>;
   stats(id: string): Promise<Readonly<Record<string, unknown>>>;
   close(): Promise<void>;
-}
-
-/** A stream pair as an API hijack needs it. */
-export interface DuplexStreams {
-  readonly readable: Readable;
-  readonly writable: Writable;
 }

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { type Result, TestEngine } from '../engine/harness.ts';
 
-export const varveSource = new URL('../../src/bin/varve.ts', import.meta.url).pathname;
+const varveSource = new URL('../../src/bin/varve.ts', import.meta.url).pathname;
 
 /** How to run one of the two commands. */
 export interface RunOptions {

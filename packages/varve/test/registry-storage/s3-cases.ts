@@ -1,4 +1,4 @@
-import { CreateBucketCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { randomUUID } from 'node:crypto';
 import { type S3Settings } from '../../src/registry/config/index.ts';
 import { s3Block } from '../../src/registry/config/storage-backends-block.ts';
@@ -46,12 +46,4 @@ export function testS3(name: string, access: () => S3Access): void {
       return { storage: await again(), again };
     },
   });
-}
-
-/** Multipart uploads that were begun and neither finished nor dropped. */
-export async function unfinishedUploads(access: S3Access, bucket: string): Promise<number> {
-  const client = s3Client(access);
-  const { Uploads } = await client.send(new ListMultipartUploadsCommand({ Bucket: bucket }));
-  client.destroy();
-  return Uploads?.length ?? 0;
 }

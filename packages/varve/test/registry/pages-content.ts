@@ -23,7 +23,7 @@ export class ClientWith extends TestClient {
   }
 }
 
-export const hostileText = `"><script>alert('x')</script><img src=x onerror=alert(1)>&amp;\u202etxt`;
+const hostileText = `"><script>alert('x')</script><img src=x onerror=alert(1)>&amp;\u202etxt`;
 
 /** Pushes an image as builders make them: a config with history, environment and labels, and two layers. */
 export async function pushBuiltImage(

@@ -28,7 +28,7 @@ function actionName(action: string): string {
 }
 
 /** Whether an event passes the filters of `GET /events`: keys together, values of one key as alternatives. */
-export function eventMatches(event: EngineEvent, filters: Filters, version: ApiVersion): boolean {
+function eventMatches(event: EngineEvent, filters: Filters, version: ApiVersion): boolean {
   if (event.type === 'image' && event.action === 'create' && version < since.imageCreateEvents) return false;
   const { attributes } = event;
   const any = (key: string, test: (value: string) => boolean): boolean => {

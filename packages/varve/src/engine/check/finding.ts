@@ -2,7 +2,7 @@
 export type FindingPart = 'blob' | 'image' | 'layer' | 'container' | 'volume' | 'leak' | 'leftover';
 
 /** The kinds of findings, with what each is about, and what an administrator can do who does not want `--repair`. */
-export const findingKinds = {
+const findingKinds = {
   'blob-missing': { part: 'blob', todo: 'pull or load the image again' },
   'blob-corrupt': { part: 'blob', todo: 'pull or load the image again' },
   'blob-unrecorded': { part: 'blob', todo: 'it is taken up at the next start' },

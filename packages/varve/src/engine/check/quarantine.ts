@@ -5,7 +5,7 @@ import type { EngineCore } from '../core.ts';
 import type { Finding } from './finding.ts';
 
 /** Folder of what was set aside: nothing is deleted that somebody may still want to look at. */
-export function quarantineFolder(root: string): string {
+function quarantineFolder(root: string): string {
   return join(root, 'quarantine');
 }
 

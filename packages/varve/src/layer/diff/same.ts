@@ -19,7 +19,7 @@ function type(stat: FileStat): number {
 }
 
 /** Type, mode, owner and device number. */
-export function sameKind(a: FileStat, b: FileStat): boolean {
+function sameKind(a: FileStat, b: FileStat): boolean {
   return (
     a.mode === b.mode &&
     a.uid === b.uid &&

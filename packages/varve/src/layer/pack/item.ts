@@ -45,7 +45,7 @@ export function typeOf(stat: FileStat): TarEntryType | undefined {
  * The name an attribute has in an archive. overlayfs's own are left out; what it keeps escaped for a nested overlay is
  * given its real name again.
  */
-export function archiveXattrName(name: Buffer): Buffer | undefined {
+function archiveXattrName(name: Buffer): Buffer | undefined {
   const text = name.toString('latin1');
   if (text.startsWith(overlayXattrs.escaped)) {
     return Buffer.from(overlayXattrs.trusted + text.slice(overlayXattrs.escaped.length), 'latin1');

@@ -15,11 +15,7 @@ export interface KeySource {
 const maxUnnamed = 16;
 
 /** Picks keys by name and algorithm. A name is compared, never used to look anything up: a path in it is harmless. */
-export function pickKeys(
-  keys: readonly TrustedKey[],
-  kid: string | undefined,
-  algorithm: string,
-): KeyObject[] {
+function pickKeys(keys: readonly TrustedKey[], kid: string | undefined, algorithm: string): KeyObject[] {
   const fitting = keys.filter((key) => key.algorithm === undefined || key.algorithm === algorithm);
   const found =
     kid === undefined ? fitting.slice(0, maxUnnamed) : fitting.filter(({ ids }) => ids.includes(kid));

@@ -63,10 +63,7 @@ export class OidcIssuers {
 }
 
 /** Who the claims of a verified token are, by the configuration of its issuer; the first mapping that matches decides. */
-export function identityOf(
-  config: IssuerConfig,
-  claims: JWTPayload,
-): Omit<OidcIdentity, 'expires'> | undefined {
+function identityOf(config: IssuerConfig, claims: JWTPayload): Omit<OidcIdentity, 'expires'> | undefined {
   for (const workload of config.workloads) {
     if (!holds(workload.when, claims)) continue;
     const name = workload.name.replace(/\{([^{}]+)\}/g, (_, claim: string) => text(claims[claim]) ?? '');

@@ -9,21 +9,6 @@ export interface TrustedKey {
   readonly algorithm?: string;
 }
 
-/** The algorithms of docker/distribution's `signingalgorithms`: none that signs with the verifier's key. */
-export const signingAlgorithms = [
-  'EdDSA',
-  'RS256',
-  'RS384',
-  'RS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'PS256',
-  'PS384',
-  'PS512',
-] as const;
-export type SigningAlgorithm = (typeof signingAlgorithms)[number];
-
 const minRsaBits = 2048;
 const curves: Readonly<Record<string, string>> = {
   ES256: 'prime256v1',

@@ -71,7 +71,7 @@ function cursorOf(entry: Entry | undefined): string | undefined {
 }
 
 /** Where to look for names below `root`, given where there is anything to be seen. */
-export function startsIn(root: string, prefixes: readonly string[]): string[] {
+function startsIn(root: string, prefixes: readonly string[]): string[] {
   if (prefixes.some((prefix) => root.startsWith(prefix))) return [root];
   return prefixes.filter((prefix) => prefix.startsWith(root));
 }

@@ -44,7 +44,7 @@ const escapes: Readonly<Record<string, string>> = {
 const invisible = /(?![\t\n\r])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /** Text as HTML shows it, letter by letter. */
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return text
     .toWellFormed()
     .replace(/[&<>"']/g, (character) => escapes[character] as string)

@@ -18,7 +18,7 @@ export interface SearchResult {
 
 /** Names and tags that one request looks at: some 50 ms of an embedded database. */
 const maxLooked = 20_000;
-export const maxHits = 100;
+const maxHits = 100;
 export const maxTagsOfOne = 5000;
 const step = 500;
 

@@ -30,7 +30,7 @@ export interface TagDecision {
 }
 
 /** True when one of the patterns matches and none that begins with `!` does. */
-export function matchesTag(patterns: readonly string[], tag: string): boolean {
+function matchesTag(patterns: readonly string[], tag: string): boolean {
   let matched = false;
   for (const pattern of patterns) {
     if (pattern.startsWith('!')) {

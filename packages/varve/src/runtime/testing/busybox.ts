@@ -6,7 +6,7 @@ import { ConmonRuntime, type ConmonRuntimeOptions } from '../conmon-runtime.ts';
 import type { AttachedStreams, ContainerSpec } from '../types.ts';
 
 /** A root file system with a static busybox and nothing else, for tests with real containers. */
-export async function makeBusyboxRootfs(folder: string): Promise<void> {
+async function makeBusyboxRootfs(folder: string): Promise<void> {
   for (const name of ['bin', 'proc', 'sys', 'dev', 'tmp', 'etc', 'root', 'run', 'sbin', 'var', 'home']) {
     mkdirSync(join(folder, name), { recursive: true });
   }

@@ -38,7 +38,7 @@ const minBytes = 4 * mebibyte;
  * besides them an inode of 256 bytes for each block, so that small files do not run out of them, the journal, bitmaps and
  * descriptors, and what the kernel keeps back (a fiftieth, 16 MiB at most). What of it is not used takes no room.
  */
-export function imageBytes(size: number): number {
+function imageBytes(size: number): number {
   const free = Math.max(size, minBytes);
   const used = free + free / 15 + free / 8192 + journalMebibytes(free) * mebibyte + mebibyte / 4;
   const whole = used + Math.min(used / 49, 16 * mebibyte);

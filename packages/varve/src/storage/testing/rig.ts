@@ -162,6 +162,6 @@ export class Rig implements AsyncDisposable {
 
 const letters = { add: 'A', modify: 'C', delete: 'D' } as const;
 
-export function changeLine({ kind, path }: Change): string {
+function changeLine({ kind, path }: Change): string {
   return `${letters[kind]} ${path}`;
 }

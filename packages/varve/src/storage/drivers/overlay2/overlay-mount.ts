@@ -26,7 +26,7 @@ export interface OverlayMount {
 }
 
 /** The kernel's OVL_MAX_STACK; one more fails with EINVAL (measured on 6.18). */
-export const maxLowers = 500;
+const maxLowers = 500;
 
 /**
  * `index` would tie an upper to the first lowers it met, though layers are shared and moved; `redirect_dir` and

@@ -107,4 +107,3 @@ export const sizes = {
 
 /** Largest read or write in one request: 256 pages, the kernel's own limit unless an administrator raised it. */
 export const maxTransfer = 1 << 20;
-export const rootId = 1;

@@ -342,4 +342,3 @@ export class Union {
 }
 
 export const isFolder = (stat: FileStat): boolean => (stat.mode & fileType.mask) === fileType.directory;
-export const isRegular = (stat: FileStat): boolean => (stat.mode & fileType.mask) === fileType.regular;
