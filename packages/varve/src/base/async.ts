@@ -49,6 +49,29 @@ export class KeyedLock {
   }
 }
 
+/** So many tasks at a time, whoever asks; others wait in order. */
+export class Turns {
+  readonly #waiting: (() => void)[] = [];
+  #free: number;
+
+  constructor(limit: number) {
+    this.#free = limit;
+  }
+
+  /** Runs `task` when there is room for it. */
+  async run<T>(task: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      return await task();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free++;
+    }
+  }
+}
+
 /**
  * A queue between a producer and one async iteration. `push` never blocks; a consumer that is slow is the
  * producer's to notice (`size`), so use it for events and progress, not for bytes.

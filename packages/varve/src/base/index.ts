@@ -1,4 +1,4 @@
-export { EventQueue, KeyedLock, mapLimit, throwIfAborted } from './async.ts';
+export { EventQueue, KeyedLock, mapLimit, throwIfAborted, Turns } from './async.ts';
 export { type ErrorDetails, type ErrorKind, isKind, notFound, VarveError } from './errors.ts';
 export { syncFolder, writeFileAtomic } from './files.ts';
 export { type Glob, glob, matchesAll } from './globs.ts';

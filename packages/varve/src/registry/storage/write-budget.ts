@@ -20,11 +20,21 @@ export class WriteBudget {
     this.#sizes = sizes;
   }
 
-  /** Bytes that an upload gathers before it passes them on. Each holds twice that: what it gathers, and what is on its way. */
-  get shareBytes(): number {
+  /** Who is counted now. */
+  get writers(): number {
+    return this.#writers;
+  }
+
+  /**
+   * Bytes that an upload gathers before it passes them on. Each holds twice that: what it gathers, and what is on its way.
+   * @param heldBytes what all hold now, where that is known: who comes while others hold much gets less
+   */
+  shareBytes(heldBytes = 0): number {
     const { largestBytes, smallestBytes, budgetBytes } = this.#sizes;
-    const share = budgetBytes / (2 * Math.max(1, this.#writers));
-    return Math.floor(Math.max(Math.min(smallestBytes, largestBytes), Math.min(largestBytes, share)));
+    const equal = budgetBytes / (2 * Math.max(1, this.#writers));
+    const left = (budgetBytes - heldBytes) / 2;
+    const least = Math.min(smallestBytes, largestBytes);
+    return Math.floor(Math.max(least, Math.min(largestBytes, equal, left)));
   }
 
   /** Counts a writer until it is disposed of. */

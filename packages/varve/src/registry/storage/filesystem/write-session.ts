@@ -70,7 +70,7 @@ export class FileWriteSession implements WriteSession {
     const file = await this.#open();
     const pending = new PendingWrites({
       write: (batch) => this.#writeAll(file, batch),
-      share: () => budget.shareBytes,
+      share: () => budget.shareBytes(),
       release,
     });
     try {

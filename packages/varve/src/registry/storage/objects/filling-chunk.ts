@@ -1,16 +1,21 @@
+import type { ChunkPool } from './chunk-pool.ts';
+
 // Most blobs of a registry are configurations, smaller than this: they need no buffer of a chunk's size.
 const smallBytes = 128 * 1024;
+// What comes with the piece that fills a chunk; a socket is read in pieces of this size.
+const overrunBytes = 64 * 1024;
 
-/**
- * Bytes on their way to be one chunk. What arrives is copied once it is more than a little: the pieces can go, where
- * joining them at the end would hold all twice.
- */
+/** Bytes on their way to be one chunk. They are copied: the pieces can go, where joining them at the end would hold all twice. */
 export class FillingChunk {
+  readonly #pool: ChunkPool;
   #pieces: Uint8Array[] = [];
   #buffer: Buffer | undefined;
   #size = 0;
+  /** What it is to have, once it has a buffer. */
+  #wanted: number | undefined;
 
-  constructor(first?: Uint8Array) {
+  constructor(pool: ChunkPool, first?: Uint8Array) {
+    this.#pool = pool;
     if (first && first.length > 0) this.add(first, first.length);
   }
 
@@ -18,32 +23,43 @@ export class FillingChunk {
     return this.#size;
   }
 
-  /** @param expected what the chunk will have, if all goes well; it may get more */
-  add(piece: Uint8Array, expected: number): void {
+  /** @param share what a chunk that begins now is to have; it may get more. @returns whether the chunk is full */
+  add(piece: Uint8Array, share: number): boolean {
     const size = this.#size + piece.length;
     if (!this.#buffer && size <= smallBytes) {
-      this.#pieces.push(piece);
+      this.#pieces.push(Buffer.from(piece));
     } else {
-      if (!this.#buffer || this.#buffer.length < size) this.#grow(Math.max(expected + smallBytes, size));
+      if (!this.#buffer || this.#buffer.length < size) {
+        this.#wanted ??= share;
+        this.#grow(Math.max(this.#wanted + overrunBytes, size));
+      }
       this.#buffer?.set(piece, this.#size);
     }
     this.#size = size;
-  }
-
-  /** The bytes. The chunk is not to be used after it. */
-  take(): Buffer {
-    return this.peek();
+    return size >= (this.#wanted ?? share);
   }
 
   /** The bytes so far. */
-  peek(): Buffer {
+  bytes(): Buffer {
     return this.#buffer ? this.#buffer.subarray(0, this.#size) : Buffer.concat(this.#pieces, this.#size);
   }
 
+  /**
+   * Gives its memory back: neither the chunk nor its {@link bytes} are to be used after it.
+   * @param reuse false where a request that failed may still be reading them
+   */
+  release(reuse = true): void {
+    if (this.#buffer) this.#pool.give(this.#buffer, reuse);
+    this.#buffer = undefined;
+    this.#pieces = [];
+    this.#size = 0;
+  }
+
   #grow(size: number): void {
-    const before = this.peek();
-    this.#buffer = Buffer.allocUnsafeSlow(size);
-    this.#buffer.set(before);
+    const buffer = this.#pool.take(size);
+    buffer.set(this.bytes());
+    if (this.#buffer) this.#pool.give(this.#buffer);
+    this.#buffer = buffer;
     this.#pieces = [];
   }
 }

@@ -4,6 +4,7 @@ import type { ByteRange } from '../../../content/index.ts';
 import type { Digest } from '../../../oci/index.ts';
 import type { RegistryStorage, StoredBlob, StoredUpload, WriteSession } from '../types.ts';
 import { WriteBudget, type WriteSizes } from '../write-budget.ts';
+import { ChunkPool } from './chunk-pool.ts';
 import {
   blobKey,
   blobsPrefix,
@@ -26,10 +27,10 @@ const maxNoteBytes = 64 * 1024;
 // A manifest has 4 MiB at most, and its record some hundred bytes more.
 const maxRecordBytes = 5 * 1024 * 1024;
 
-/** 8 MiB as most clients of object stores have it; a chunk that fills and one on its way: 16 MiB an upload. */
+/** 8 MiB as most clients of object stores have it; 64 uploads have 384 KiB, twice. */
 const defaultChunkSizes: WriteSizes = {
   largestBytes: 8 * 1024 * 1024,
-  smallestBytes: 512 * 1024,
+  smallestBytes: 256 * 1024,
   budgetBytes: 48 * 1024 * 1024,
 };
 
@@ -61,7 +62,12 @@ export class ObjectStorage implements RegistryStorage {
   constructor(store: ObjectStore, { chunks, retry }: ObjectStorageOptions = {}) {
     this.name = store.name;
     this.#store = new RetryingStore(store, retry);
-    this.#parts = { store: this.#store, budget: new WriteBudget({ ...defaultChunkSizes, ...chunks }) };
+    const sizes = { ...defaultChunkSizes, ...chunks };
+    this.#parts = {
+      store: this.#store,
+      budget: new WriteBudget(sizes),
+      pool: new ChunkPool(sizes.budgetBytes),
+    };
     const presign = this.#store.presign?.bind(this.#store);
     if (presign) this.presign = (digest, options) => presign(blobKey(digest), options);
   }

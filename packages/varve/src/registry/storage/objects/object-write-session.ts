@@ -1,9 +1,10 @@
 import type { ByteRange } from '../../../content/index.ts';
 import type { Digest } from '../../../oci/index.ts';
 import { Growth } from '../growth.ts';
-import type { WriteSession } from '../types.ts';
+import type { AppendOptions, WriteSession } from '../types.ts';
 import { assembleAll } from './assemble.ts';
 import type { WriteBudget } from '../write-budget.ts';
+import type { ChunkPool } from './chunk-pool.ts';
 import { FillingChunk } from './filling-chunk.ts';
 import { blobKey, chunkKey, noteKey, parseUploadKey, uploadPrefix } from './keys.ts';
 import type { ObjectStore, StoredObject } from './types.ts';
@@ -16,6 +17,7 @@ const followBytes = 256 * 1024;
 export interface SessionParts {
   readonly store: ObjectStore;
   readonly budget: WriteBudget;
+  readonly pool: ChunkPool;
 }
 
 /**
@@ -32,6 +34,7 @@ export class ObjectWriteSession implements WriteSession {
   readonly note: string;
   readonly #store: ObjectStore;
   readonly #budget: WriteBudget;
+  readonly #pool: ChunkPool;
   #chunks: StoredObject[];
   #stored: number;
   #held: Buffer = Buffer.alloc(0);
@@ -47,6 +50,7 @@ export class ObjectWriteSession implements WriteSession {
     this.note = note;
     this.#store = parts.store;
     this.#budget = parts.budget;
+    this.#pool = parts.pool;
     this.#chunks = [...chunks];
     this.#stored = chunks.reduce((sum, { size }) => sum + size, 0);
   }
@@ -60,33 +64,42 @@ export class ObjectWriteSession implements WriteSession {
     return this.#chunks.map(({ size, etag }) => `${size} ${etag}`).join('\n');
   }
 
-  async append(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  async append(chunks: AsyncIterable<Uint8Array>, { release }: AppendOptions = {}): Promise<void> {
     using _writer = this.#budget.enter();
     this.#unsent.length = 0;
-    let filling = new FillingChunk(this.#held);
+    let filling = new FillingChunk(this.#pool, this.#held);
     this.#filling = filling;
     this.#held = Buffer.alloc(0);
     let sending: Promise<void> = Promise.resolve();
     try {
       for await (const chunk of chunks) {
-        filling.add(chunk, this.#budget.shareBytes);
+        const isFull = filling.add(chunk, this.#budget.shareBytes(this.#pool.heldBytes));
+        release?.(chunk);
         this.#growth.grew();
-        if (filling.size < this.#budget.shareBytes) continue;
-        const full = filling.take();
-        filling = new FillingChunk();
-        this.#unsent.push(full);
+        if (!isFull) continue;
+        const full = filling;
+        filling = new FillingChunk(this.#pool);
+        this.#unsent.push(full.bytes());
         this.#filling = filling;
-        await sending;
-        sending = this.#send(full);
+        const before = sending;
+        sending = this.#sendChunk(full, before);
         // Nobody waits for it until the next chunk is full.
         sending.catch(() => undefined);
+        await before;
       }
     } finally {
-      await sending;
-      const rest = filling.take();
-      this.#filling = undefined;
-      if (this.note === '') this.#held = rest;
-      else if (rest.length > 0) await this.#sendRest(rest);
+      try {
+        await sending;
+        // A copy, as small as it is, of what is kept: its chunk is for others.
+        const rest = Buffer.from(filling.bytes());
+        this.#filling = undefined;
+        if (this.note === '') this.#held = rest;
+        else if (rest.length > 0) await this.#sendRest(rest);
+      } finally {
+        this.#filling = undefined;
+        filling.release();
+        if (this.#budget.writers === 1) this.#pool.clear();
+      }
     }
   }
 
@@ -164,7 +177,7 @@ export class ObjectWriteSession implements WriteSession {
   #inMemory(position: number): Buffer | undefined {
     let start = this.#stored;
     if (position < start) return undefined;
-    for (const bytes of [...this.#unsent, this.#filling?.peek() ?? this.#held]) {
+    for (const bytes of [...this.#unsent, this.#filling?.bytes() ?? this.#held]) {
       if (position < start + bytes.length) return bytes.subarray(position - start);
       start += bytes.length;
     }
@@ -184,6 +197,18 @@ export class ObjectWriteSession implements WriteSession {
   async #sendRest(bytes: Buffer): Promise<void> {
     this.#unsent.push(bytes);
     await this.#send(bytes);
+  }
+
+  /** Sends the first of the unsent chunks, after the one before it. */
+  async #sendChunk(chunk: FillingChunk, before: Promise<void>): Promise<void> {
+    let sent = false;
+    try {
+      await before;
+      await this.#send(chunk.bytes());
+      sent = true;
+    } finally {
+      chunk.release(sent);
+    }
   }
 
   /** Sends the first of the unsent chunks. */
