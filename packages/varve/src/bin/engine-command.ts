@@ -1,4 +1,11 @@
-import type { Command } from '../cli/index.ts';
+import type { Command, Flag } from '../cli/index.ts';
+
+export const configFileFlag: Flag = {
+  name: 'config-file',
+  type: 'string',
+  value: 'file',
+  description: 'JSON of settings, as daemon.json',
+};
 
 /** `varve engine`: the daemon. */
 export const engineCommand: Command = {
@@ -43,7 +50,7 @@ export const engineCommand: Command = {
       value: 'key=value',
       description: "Of the storage driver, e.g. overlay2.size=10G; each driver's README lists its own",
     },
-    { name: 'config-file', type: 'string', value: 'file', description: 'JSON of settings, as daemon.json' },
+    configFileFlag,
     {
       name: 'insecure-registry',
       type: 'list',

@@ -1,4 +1,5 @@
 import type { Command } from '../cli/index.ts';
+import { configFileFlag } from './engine-command.ts';
 
 /** `varve system migrate`: another storage driver for what there is. */
 export const migrateCommand: Command = {
@@ -18,7 +19,7 @@ export const migrateCommand: Command = {
       value: 'folder',
       description: 'Folder of the engine (default /var/lib/varve)',
     },
-    { name: 'config-file', type: 'string', value: 'file', description: 'JSON of settings, as daemon.json' },
+    configFileFlag,
     { name: 'dry-run', type: 'boolean', description: 'Only say what there is to move and what it needs' },
   ],
   examples: [

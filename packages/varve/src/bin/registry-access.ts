@@ -1,7 +1,7 @@
 import { parseDuration, VarveError } from '../base/index.ts';
 import type { Command, CommandContext, Flag, FlagValues } from '../cli/index.ts';
-import type { Accounts, Identity, RegistryConfig } from '../registry/index.ts';
-import { readConfig } from './registry-config.ts';
+import type { Accounts, Identity } from '../registry/index.ts';
+import { configOf } from './registry-config.ts';
 
 const configFlag: Flag = {
   name: 'config',
@@ -11,11 +11,6 @@ const configFlag: Flag = {
   description: 'Configuration of the registry; REGISTRY_… variables go before it',
 };
 const jsonFlag: Flag = { name: 'json', type: 'boolean', description: 'Print JSON' };
-
-async function configOf(context: CommandContext, path: string | undefined): Promise<RegistryConfig> {
-  const { loadConfig } = await import('../registry/index.ts');
-  return loadConfig(path === undefined ? '' : readConfig(path), context.environment).config;
-}
 
 async function accountsOf(context: CommandContext, flags: FlagValues): Promise<Accounts> {
   const { openAccounts } = await import('../registry/index.ts');

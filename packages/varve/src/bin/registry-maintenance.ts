@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { formatBinaryBytes, formatBytes } from '../base/index.ts';
 import type { Command, CommandContext, Flag, FlagValues } from '../cli/index.ts';
-import { readConfig } from './registry-config.ts';
+import { configOf } from './registry-config.ts';
 
 type ControlPath = '/collect' | '/scrub' | '/retain' | '/usage';
 
@@ -61,9 +61,7 @@ async function controlSocket(
   path: string | undefined,
   root: string | undefined,
 ): Promise<string> {
-  const { loadConfig } = await import('../registry/index.ts');
-  const text = path === undefined ? '' : readConfig(path);
-  const folder = root ?? loadConfig(text, context.environment).config.storage.filesystem.rootdirectory;
+  const folder = root ?? (await configOf(context, path)).storage.filesystem.rootdirectory;
   return join(folder, 'control.sock');
 }
 

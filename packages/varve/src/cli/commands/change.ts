@@ -1,5 +1,6 @@
 import { parseBytes, VarveError } from '../../base/index.ts';
 import type { Command } from '../command.ts';
+import { changeFlag, messageFlag } from '../image-change-flags.ts';
 import { splitTag } from '../names.ts';
 
 const update: Command = {
@@ -59,14 +60,8 @@ const commit: Command = {
   arity: { min: 1, max: 2 },
   flags: [
     { name: 'author', short: 'a', type: 'string', value: 'name', description: 'Author' },
-    {
-      name: 'change',
-      short: 'c',
-      type: 'list',
-      value: 'instruction',
-      description: 'Apply a Dockerfile instruction (CMD, ENV, …)',
-    },
-    { name: 'message', short: 'm', type: 'string', value: 'text', description: 'Message' },
+    changeFlag,
+    messageFlag,
     {
       name: 'pause',
       short: 'p',

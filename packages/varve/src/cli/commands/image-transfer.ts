@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import { VarveError } from '../../base/index.ts';
 import type { Command } from '../command.ts';
 import { lookUpCredentials } from '../credentials.ts';
+import { changeFlag, messageFlag } from '../image-change-flags.ts';
 import { canonicalReferenceOf, registryOf, splitTag } from '../names.ts';
 import { archiveOutput } from '../output/archive.ts';
 import { showProgress } from '../output/transfer.ts';
@@ -127,17 +128,7 @@ const importCommand: Command = {
   summary: 'Make an image of one layer from a tar of a root file system',
   usage: '[OPTIONS] FILE|- [REPOSITORY[:TAG]]',
   arity: { min: 1, max: 2 },
-  flags: [
-    {
-      name: 'change',
-      short: 'c',
-      type: 'list',
-      value: 'instruction',
-      description: 'Apply a Dockerfile instruction (CMD, ENV, …)',
-    },
-    { name: 'message', short: 'm', type: 'string', value: 'text', description: 'Message' },
-    platformFlag,
-  ],
+  flags: [changeFlag, messageFlag, platformFlag],
   examples: [
     { command: 'varve import -c \'CMD ["bash"]\' root.tar debian:bookworm', does: 'From a debootstrap' },
   ],

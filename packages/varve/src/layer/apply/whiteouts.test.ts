@@ -3,7 +3,7 @@ import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileS
 import { test } from 'node:test';
 import { getXattr, mountFilesystem, unmount } from '../../linux/index.ts';
 import { applyLayer } from '../apply-layer.ts';
-import { type ArchiveEntry, archive, file, folder, hardlink } from '../testing/archive.ts';
+import { type ArchiveEntry, archive, file, folder, hardlink, lowerTree } from '../testing/archive.ts';
 import { describeTree, TemporaryFolder } from '../testing/tree.ts';
 
 async function apply(
@@ -20,17 +20,6 @@ async function apply(
 function list(root: string): string[] {
   return describeTree(root).map((line) => line.split(' ')[0] as string);
 }
-
-const base: readonly ArchiveEntry[] = [
-  folder('a'),
-  file('a/one', '1'),
-  file('a/two', '2'),
-  folder('a/sub'),
-  file('a/sub/x', 'x'),
-  folder('b'),
-  file('b/f', 'f'),
-  file('c', 'c'),
-];
 
 interface Stacked {
   readonly name: string;
@@ -125,7 +114,7 @@ for (const { name, layer, shows } of cases) {
   test(`${name}, in a full tree as under overlayfs`, async () => {
     using temporary = new TemporaryFolder();
     const full = temporary.join('full');
-    await apply(full, 'apply', base);
+    await apply(full, 'apply', lowerTree);
     await apply(full, 'apply', layer);
     assert.deepEqual(list(full), shows);
 
@@ -134,7 +123,7 @@ for (const { name, layer, shows } of cases) {
       temporary.join('upper'),
       temporary.join('merged'),
     ];
-    await apply(lower, 'overlay', base);
+    await apply(lower, 'overlay', lowerTree);
     await apply(upper, 'overlay', layer);
     mkdirSync(merged);
     mountFilesystem(

@@ -2,20 +2,9 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { applyLayer } from '../apply-layer.ts';
-import { archive, type ArchiveEntry, file, folder } from '../testing/archive.ts';
+import { archive, type ArchiveEntry, file, folder, lowerTree } from '../testing/archive.ts';
 import { TemporaryFolder } from '../testing/tree.ts';
 import { changes, writeLayer } from '../write-layer.ts';
-
-const base: readonly ArchiveEntry[] = [
-  folder('a'),
-  file('a/one', '1'),
-  file('a/two', '2'),
-  folder('a/sub'),
-  file('a/sub/x', 'x'),
-  folder('b'),
-  file('b/f', 'f'),
-  file('c', 'c'),
-];
 
 const top: readonly ArchiveEntry[] = [
   folder('a', 0o700),
@@ -34,7 +23,7 @@ const top: readonly ArchiveEntry[] = [
 test("a layer in AUFS's form and in overlayfs's is the same tar and the same changes", async () => {
   using temporary = new TemporaryFolder();
   const at = (name: string): string => temporary.join(name);
-  writeFileSync(at('base.tar'), archive(...base));
+  writeFileSync(at('base.tar'), archive(...lowerTree));
   writeFileSync(at('top.tar'), archive(...top));
   const results = [];
   for (const kind of ['overlay', 'aufs'] as const) {

@@ -66,3 +66,15 @@ export const symlink = (name: string, link: string): ArchiveEntry => ({
   mode: 0o777,
 });
 export const hardlink = (name: string, link: string): ArchiveEntry => ({ name, type: 'hardlink', link });
+
+/** A small tree for other layers to change. */
+export const lowerTree: readonly ArchiveEntry[] = [
+  folder('a'),
+  file('a/one', '1'),
+  file('a/two', '2'),
+  folder('a/sub'),
+  file('a/sub/x', 'x'),
+  folder('b'),
+  file('b/f', 'f'),
+  file('c', 'c'),
+];
