@@ -171,7 +171,7 @@ function keep(root: string, count: number): void {
     )
     .all();
   database.exec('PRAGMA synchronous = OFF; PRAGMA cache_size = -262144; BEGIN');
-  for (const { name } of triggers) database.exec(`DROP TRIGGER ${name}`);
+  for (const { name } of triggers) database.exec(`DROP TRIGGER ${String(name)}`);
   const add = database.prepare('INSERT INTO registry_blobs (digest, size, stored_at) VALUES (?, 1, 0)');
   for (const digest of digests) add.run(digest);
   database.exec(`
