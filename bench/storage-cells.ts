@@ -5,6 +5,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { join } from 'node:path';
+import { median } from './harness.ts';
 
 /** Where it was measured; a guest's times cannot be compared with the host's. */
 export type Place = 'host' | 'guest';
@@ -136,7 +137,18 @@ export function readRuns(folder: string): Run[] {
     .sort((a, b) => (a.started < b.started ? -1 : 1));
 }
 
-/** The newest figures of each case and store, and what the newest run of a part could not measure. */
+/** More than the benchmark itself causes. */
+export const quietLoad = 6;
+
+/** Whether a time was measured while others used the machine. */
+export function isDisturbed({ loads, unit }: Pick<Cell, 'loads' | 'unit'>): boolean {
+  return unit === 'ms' && loads.length > 0 && median(loads) > quietLoad;
+}
+
+/**
+ * The newest figures of each case and store, those of a quiet machine before others, and what the newest run of a part
+ * could not measure.
+ */
 export interface Merged {
   readonly runs: readonly Run[];
   readonly cells: readonly Cell[];
@@ -154,7 +166,11 @@ export function merge(runs: readonly Run[], place: Place): Merged {
   for (const run of here) {
     for (const cell of run.cells) missing.delete(`${cell.part}/${cell.store}`);
     for (const miss of run.missing) missing.set(`${miss.part}/${miss.store}`, miss);
-    for (const cell of run.cells) cells.set(`${cell.name}/${cell.store}`, cell);
+    for (const cell of run.cells) {
+      const key = `${cell.name}/${cell.store}`;
+      const known = cells.get(key);
+      if (!known || !isDisturbed(cell) || isDisturbed(known)) cells.set(key, cell);
+    }
   }
   return { runs: here, cells: [...cells.values()], missing: [...missing.values()] };
 }

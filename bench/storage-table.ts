@@ -2,7 +2,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { median } from './harness.ts';
-import { type Cell, type Merged, merge, type Place, type Run } from './storage-cells.ts';
+import {
+  type Cell,
+  isDisturbed,
+  type Merged,
+  merge,
+  type Place,
+  quietLoad,
+  type Run,
+} from './storage-cells.ts';
 import { renderReads } from './storage-read.ts';
 
 const drivers = resolve(import.meta.dirname, '../packages/varve/src/storage/drivers');
@@ -96,9 +104,6 @@ function table(
   ].join('\n');
 }
 
-/** More than the benchmark itself causes. */
-const quietLoad = 6;
-
 const meanings: Readonly<Record<string, string>> = {
   '¹': 'Measured once, since it takes long.',
   '†': `Measured while others used the machine (load above ${quietLoad}): to be compared with others of that kind only.`,
@@ -106,10 +111,6 @@ const meanings: Readonly<Record<string, string>> = {
 
 function marksOf({ isCut, loads, unit }: Cell): string[] {
   return [...(isCut ? ['¹'] : []), ...(isDisturbed({ loads, unit }) ? ['†'] : [])];
-}
-
-function isDisturbed({ loads, unit }: Pick<Cell, 'loads' | 'unit'>): boolean {
-  return unit === 'ms' && loads.length > 0 && median(loads) > quietLoad;
 }
 
 function footnotes(cells: readonly Cell[]): string {
@@ -167,7 +168,8 @@ const guestNote =
 
 function load(cells: readonly Cell[]): string {
   const loads = cells.flatMap((cell) => cell.loads);
-  return loads.length > 0 ? ` Median load while measuring: ${median(loads).toFixed(1)}.` : '';
+  const isKnown = cells.length > 0 && cells.every((cell) => cell.loads.length > 0);
+  return isKnown ? ` Median load while measuring: ${median(loads).toFixed(1)}.` : '';
 }
 
 function hostText(host: Merged): string {

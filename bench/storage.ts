@@ -4,10 +4,11 @@
  *     node bench/storage.ts [--out=FOLDER] [--quick] [--parts=apply,write] [--stores=erofs,docker overlay2] [--limit=SECONDS]
  *     node bench/storage.ts --table --out=FOLDER
  *
- * Every run leaves its figures in a file of FOLDER, one more with each figure; `--table` makes one table of all files there,
- * the newest figures of each case and store, and writes it to bench/RESULTS.md and into the drivers' READMEs (of `--quick`
- * runs it is only printed). The stores take turns in every case, so that a change of the machine's load meets all alike.
- * No step takes longer than the limit; what met it is said in the table.
+ * Every run leaves its figures in a file of FOLDER, written anew with each figure; a run that is ended (SIGTERM) keeps what it
+ * has. `--table` makes one table of all files there, the newest figures of each case and store, those of a quiet machine
+ * before others, and writes it to bench/RESULTS.md and into the drivers' READMEs (of `--quick` runs it is only printed).
+ * The stores take turns in every case, so that a change of the machine's load meets all alike. No step takes longer than
+ * the limit; what met it is said in the table.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, truncateSync, writeFileSync } from 'node:fs';
