@@ -30,8 +30,12 @@ export function expect(reply: Reply, status: number): Reply {
   return reply;
 }
 
-export async function pushBlob(wire: Wire, repository: string, bytes: Uint8Array): Promise<string> {
-  const digest = sha256(bytes);
+export async function pushBlob(
+  wire: Wire,
+  repository: string,
+  bytes: Uint8Array,
+  digest = sha256(bytes),
+): Promise<string> {
   const { location } = expect(await wire.send('POST', `/v2/${repository}/blobs/uploads/`), 202);
   const url = new URL(location, 'http://registry');
   url.searchParams.set('digest', digest);
