@@ -187,7 +187,28 @@ async function checkAgainstKernel(layers: readonly (readonly TestEntry[])[]): Pr
 }
 
 test('says of random stacks of layers what the kernel shows', { timeout: 120_000 }, async () => {
-  await fc.assert(fc.asyncProperty(stack, checkAgainstKernel), { numRuns: 100, maxSkipsPerRun: 20 });
+  await fc.assert(fc.asyncProperty(stack, checkAgainstKernel), {
+    numRuns: Number(process.env.VR ?? 100),
+    maxSkipsPerRun: 20,
+  });
+});
+
+test('a folder deleted and only named again by what is in it is a new one', async () => {
+  const folder: TestEntry[] = [{ name: 'c', type: '5', mode: 0o700, uid: 7 }];
+  const again: TestEntry[] = [{ name: '.wh.c' }, { name: 'c/a', content: '' }];
+  await checkAgainstKernel([folder, again]);
+  await checkAgainstKernel([folder, again.toReversed()]);
+  await checkAgainstKernel([folder, again, [{ name: 'c/b', content: '' }]]);
+});
+
+test('a folder that a link takes the place of goes with all that is in it, and nothing else does', async () => {
+  const layer: TestEntry[] = [
+    { name: 'a/c/a', type: '5', mode: 0o755 },
+    { name: 'b/c', type: '5', mode: 0o755 },
+    { name: 'a', type: '2', linkname: 'b' },
+  ];
+  await checkAgainstKernel([[], layer]);
+  await checkAgainstKernel([layer]);
 });
 
 test('follows links as a process in the container does', async () => {

@@ -19,6 +19,8 @@ export interface Version {
   inode?: Inode;
   /** A folder that has no entry of its own, only entries below it. */
   implied?: boolean;
+  /** Such a folder, made after its layer deleted the name: it does not look as it does in the layers below. */
+  madeAnew?: boolean;
   /** A whiteout of the path: what lies below this layer is deleted. */
   whiteout?: boolean;
   /** Of a folder: nothing of the layers below shows in it. */
@@ -183,7 +185,9 @@ class LayerBuilder {
 
   #imply(node: StackNode): void {
     if (this.#own(node)?.inode) this.#clear(node);
-    this.#version(node).implied = true;
+    const version = this.#version(node);
+    version.implied = true;
+    if (version.whiteout) version.madeAnew = true;
   }
 
   #setFolder(node: StackNode, entry: LayerEntry): void {
@@ -229,6 +233,7 @@ class LayerBuilder {
     own.inode?.names.delete(node);
     delete own.inode;
     delete own.implied;
+    delete own.madeAnew;
     delete own.opaque;
     for (const below of node.children.values()) {
       const version = this.#own(below);

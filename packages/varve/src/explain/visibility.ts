@@ -39,6 +39,7 @@ export function attributesOf(place: Place, version: Version): Version | undefine
     if (below.layer > version.layer) continue;
     if (below.layer < floor || !(below === version || isFolder(below) || !decides(below))) return undefined;
     if (below.inode) return below;
+    if (below.madeAnew) return undefined;
   }
   return undefined;
 }

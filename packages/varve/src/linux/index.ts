@@ -52,6 +52,7 @@ export {
   tryLock,
   unlock,
 } from './file-data.ts';
+export { isFolderBeneath } from './folder-beneath.ts';
 export { spreadFolders } from './folder-flags.ts';
 export { trimHeap } from './heap.ts';
 export {

@@ -4,6 +4,7 @@ import {
   close,
   errno,
   fchmodat,
+  isFolderBeneath,
   listFolder,
   mkdirat,
   openat,
@@ -117,10 +118,15 @@ export class ConfinedRoot implements Disposable {
     return typeof target === 'number' ? undefined : target;
   }
 
-  /** Paths of the folders that {@link ConfinedRoot.makeFolder} made, relative to the root, parents first. */
+  /**
+   * Paths of the folders that {@link ConfinedRoot.makeFolder} made, relative to the root, parents first. Not those that are
+   * gone, also when a link has taken their place or that of a folder above: the path would lead elsewhere.
+   */
   get made(): BytePath[] {
     const start = realPath(this.fd).length + 1;
-    return Array.from(this.#made, (path) => path.slice(start)).sort();
+    return Array.from(this.#made, (path) => path.slice(start))
+      .filter((path) => isFolderBeneath(this.fd, pathBytes(path)))
+      .sort();
   }
 
   /** Whether an open folder was made without an entry of its own. */

@@ -135,6 +135,27 @@ export function testLayers(under: DriverUnderTest): void {
     });
   }
 
+  test('a link in the place of a folder that was only named leads to nothing that changes', async () => {
+    await using rig = new Rig(under);
+    const outside = rig.plainFolder();
+    for (const name of ['known', 'unknown']) mkdirSync(join(outside, name), { mode: 0o755 });
+    const bottom = await rig.apply(undefined, [{ name: 'out/known/', type: '5', mode: 0o711, uid: 7 }]);
+    const top = await rig.apply(bottom, [
+      { name: 'out/known/x', content: '' },
+      { name: 'out/unknown/x', content: '' },
+      { name: 'out', type: '2', linkname: outside },
+      { name: 'in/known/x', content: '' },
+      { name: 'other/known/', type: '5', mode: 0o700 },
+      { name: 'in', type: '2', linkname: 'other' },
+    ]);
+    const listing = await rig.list(top);
+    assert.match(listing.get('/other/known') ?? 'missing', /^folder 700 0:0 /);
+    for (const name of ['known', 'unknown']) {
+      const { mode, uid } = statSync(join(outside, name));
+      assert.deepEqual([mode & 0o7777, uid], [0o755, 0], name);
+    }
+  });
+
   test('whiteouts hide names, opaque folders hide all below, in any order of entries', async () => {
     await using rig = new Rig(under);
     const bottom = await rig.apply(undefined, base);

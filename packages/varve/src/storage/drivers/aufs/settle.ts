@@ -1,5 +1,14 @@
 import { constants, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
-import { check, close, type FileStat, openat, statAt, statFd, utimensat } from '../../../linux/index.ts';
+import {
+  check,
+  close,
+  type FileStat,
+  isFolderBeneath,
+  openat,
+  statAt,
+  statFd,
+  utimensat,
+} from '../../../linux/index.ts';
 import { copyAttributesOf } from '../../worker/copy-tree.ts';
 import { bytes, isReserved, opaqueName } from './union/names.ts';
 import type { Part } from './union/node.ts';
@@ -22,8 +31,8 @@ export function settleLayer(diff: string, folders: readonly string[], lowers: re
   try {
     const kept: { readonly path: string; readonly below: Below }[] = [];
     for (const path of folders.toReversed()) {
-      const own = statAt(root, bytes(path));
-      if (typeof own === 'number' || !isFolder(own)) continue;
+      // A link in its place, or in that of a folder above, would lead out of the layer.
+      if (!isFolderBeneath(root, bytes(path))) continue;
       const below = isHidden(root, path) ? undefined : findBelow(union, path);
       if (below && isFolder(below.stat)) kept.push({ path, below });
       else keepingTimes(root, path, () => removeIfOnlyMarks(diff, path));

@@ -1,4 +1,4 @@
-import { lstatSync, rmdirSync, unlinkSync } from 'node:fs';
+import { closeSync, constants, lstatSync, openSync, rmdirSync, unlinkSync } from 'node:fs';
 import {
   check,
   type FileStat,
@@ -6,6 +6,7 @@ import {
   fchownat,
   fileType,
   getXattr,
+  isFolderBeneath,
   listXattrs,
   setXattr,
   statAt,
@@ -41,9 +42,10 @@ export function settleLayer(
     const stat = lstatSync(name, { throwIfNoEntry: false });
     if (stat?.isCharacterDevice() && stat.rdev === 0) keepingTimes(name, () => unlinkSync(name));
   }
-  const inherits = folders
-    .filter((path) => isFolderAt(bytes(diff, path)))
-    .map((path) => ({ name: bytes(diff, path), below: findBelow(diff, path, lowers) }));
+  const inherits = foldersIn(diff, folders).map((path) => ({
+    name: bytes(diff, path),
+    below: findBelow(diff, path, lowers),
+  }));
   for (const { name, below } of inherits.toReversed()) {
     if (!below || !isFolder(below.stat)) keepingTimes(name, () => removeIfEmpty(name));
   }
@@ -83,10 +85,14 @@ interface Found {
 
 const isFolder = (stat: FileStat): boolean => (stat.mode & fileType.mask) === fileType.directory;
 
-/** A later entry may have replaced a folder, even by a link. */
-function isFolderAt(name: Buffer): boolean {
-  const stat = statAt(currentFolder, name);
-  return typeof stat !== 'number' && isFolder(stat);
+/** Those that are still folders: a link in the place of one, or of one above, would lead out of the layer. */
+function foldersIn(diff: string, paths: readonly string[]): string[] {
+  const root = openSync(diff, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    return paths.filter((path) => isFolderBeneath(root, Buffer.from(path, 'latin1')));
+  } finally {
+    closeSync(root);
+  }
 }
 
 const isWhiteout = (stat: FileStat): boolean =>
