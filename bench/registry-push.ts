@@ -7,22 +7,11 @@ import { Wire } from './wire.ts';
 
 const connections = 8;
 const endBytes = 32;
-const begin = randomBytes(blobBytes - endBytes);
-const beginHash = createHash('sha256').update(begin);
 
 /** What is pushed. */
 export const pushCases: readonly Comparison<Filled>[] = [
-  {
-    name: 'push blob 1 MiB',
-    goal: 2,
-    run: ({ target }, milliseconds) =>
-      pushing(target, milliseconds, async (wire, index) => {
-        // Blobs differ at their ends only, so that the load hashes 32 bytes for each and not all of it.
-        const end = randomBytes(endBytes);
-        const digest = `sha256:${beginHash.copy().update(end).digest('hex')}`;
-        await pushBlob(wire, `bench/r${index % 8}`, Buffer.concat([begin, end]), digest);
-      }),
-  },
+  blobCase('push blob 1 MiB', blobBytes, 2),
+  blobCase('push blob 100 MiB', 100 * blobBytes),
   {
     name: 'PUT manifest by tag',
     goal: undefined,
@@ -33,6 +22,28 @@ export const pushCases: readonly Comparison<Filled>[] = [
       }),
   },
 ];
+
+/** Blobs that differ at their ends only, so that the load hashes 32 bytes for each and not all of it. */
+function blobCase(name: string, bytes: number, goal?: number): Comparison<Filled> {
+  const piece = randomBytes(blobBytes);
+  const begin = Buffer.alloc(bytes - endBytes, piece);
+  const beginHash = createHash('sha256').update(begin);
+  return {
+    name,
+    goal,
+    run: ({ target }, milliseconds) => {
+      const blobs = new Map<Wire, Buffer>();
+      return pushing(target, milliseconds, async (wire, index) => {
+        const blob = blobs.get(wire) ?? Buffer.concat([begin, Buffer.alloc(endBytes)]);
+        blobs.set(wire, blob);
+        const end = randomBytes(endBytes);
+        end.copy(blob, begin.length);
+        const digest = `sha256:${beginHash.copy().update(end).digest('hex')}`;
+        await pushBlob(wire, `bench/r${index % 8}`, blob, digest);
+      });
+    },
+  };
+}
 
 /** Does something over and over on several connections. */
 async function pushing(

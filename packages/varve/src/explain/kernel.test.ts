@@ -188,7 +188,7 @@ async function checkAgainstKernel(layers: readonly (readonly TestEntry[])[]): Pr
 
 test('says of random stacks of layers what the kernel shows', { timeout: 120_000 }, async () => {
   await fc.assert(fc.asyncProperty(stack, checkAgainstKernel), {
-    numRuns: Number(process.env.VR ?? 100),
+    numRuns: Number(process.env['VARVE_TEST_SEQUENCES'] ?? 100),
     maxSkipsPerRun: 20,
   });
 });
