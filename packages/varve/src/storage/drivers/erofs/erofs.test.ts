@@ -75,9 +75,12 @@ test('reads ahead in a layer as on the disk it lies on, within bounds', async (c
   const base = await rig.apply(undefined, [{ name: 'base' }]);
   await rig.driver.mount(base);
   const [layer] = indexes(rig);
-  const ahead = filesystemReadAhead(layer?.target ?? '');
-  if (ahead === undefined) return context.skip('this kernel does not tell (Linux 6.10)');
-  assert.equal(ahead, Math.min(Math.max(diskReadAhead(rig.folder) ?? 128, 128), 512));
+  const ahead = (): number | undefined => filesystemReadAhead(layer?.target ?? '');
+  if (ahead() === undefined) return context.skip('this kernel does not tell (Linux 6.10)');
+  const wanted = Math.min(Math.max(diskReadAhead(rig.folder) ?? 128, 128), 512);
+  // Soon after the mount, which does not wait for it.
+  for (const deadline = Date.now() + 10_000; ahead() !== wanted && Date.now() < deadline; ) await sleep(5);
+  assert.equal(ahead(), wanted);
 });
 
 test('mounts again what an administrator unmounted', async () => {

@@ -10,7 +10,7 @@ import { ReadAhead } from './read-ahead.ts';
 export class LayerMounts {
   readonly #held = new HeldMounts();
   readonly #backing: Backing;
-  readonly #readAhead = new ReadAhead();
+  readonly #readAhead = new ReadAhead(isIndexMounted);
 
   constructor(backing: Backing) {
     this.#backing = backing;

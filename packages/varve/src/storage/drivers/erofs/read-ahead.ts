@@ -9,9 +9,23 @@ const kernelDefault = 128;
  */
 const most = 512;
 
-/** Lets the kernel read ahead in layers as it does on the disk they lie on, if that is set to more than the kernel's default. */
+/** A mount of many layers must not wait: setting it takes 0.1 ms a layer, more than the mount. */
+const delayMs = 20;
+
+/**
+ * Lets the kernel read ahead in layers as it does on the disk they lie on, if that is set to more than the kernel's default;
+ * soon after the mount, one layer at a time.
+ */
 export class ReadAhead {
+  readonly #isMounted: (target: string) => boolean;
+  readonly #waiting = new Set<string>();
   #disk: number | undefined;
+  #isDue = false;
+
+  /** @param isMounted whether a layer still is, when its turn comes. */
+  constructor(isMounted: (target: string) => boolean) {
+    this.#isMounted = isMounted;
+  }
 
   /**
    * @param target where a layer is mounted.
@@ -19,7 +33,24 @@ export class ReadAhead {
    */
   raise(target: string, tar: string): void {
     this.#disk ??= diskReadAhead(tar) ?? kernelDefault;
-    // Only speed depends on it: where it cannot be set, it stays.
-    if (this.#disk > kernelDefault) setFilesystemReadAhead(target, Math.min(this.#disk, most));
+    if (this.#disk <= kernelDefault) return;
+    this.#waiting.add(target);
+    if (this.#isDue) return;
+    this.#isDue = true;
+    setTimeout(() => this.#next(), delayMs).unref();
+  }
+
+  #next(): void {
+    const [target] = this.#waiting;
+    this.#isDue = target !== undefined;
+    if (target === undefined) return;
+    this.#waiting.delete(target);
+    try {
+      if (this.#isMounted(target))
+        setFilesystemReadAhead(target, Math.min(this.#disk ?? kernelDefault, most));
+    } catch {
+      // The layer was removed meanwhile. Only speed depends on it, so that what cannot be set stays.
+    }
+    setTimeout(() => this.#next()).unref();
   }
 }
