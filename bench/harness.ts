@@ -5,7 +5,7 @@ import { basename } from 'node:path';
 import { performance } from 'node:perf_hooks';
 
 /** A command with its environment; `argv[0]` is looked up on PATH. */
-export interface Timed {
+interface Timed {
   readonly argv: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** Runs before each measured run, not measured. */

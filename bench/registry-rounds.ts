@@ -17,7 +17,7 @@ export interface Compared {
   readonly peer: readonly Load[];
 }
 
-export interface Rounds {
+interface Rounds {
   readonly count: number;
   readonly milliseconds: number;
 }
@@ -28,7 +28,7 @@ export function rate({ requests, seconds }: Load): number {
 }
 
 /** Requests a second of the server's processor time: what it does not share with the load, or with anybody else. */
-export function ratePerProcessor({ requests, serverSeconds }: Load): number {
+function ratePerProcessor({ requests, serverSeconds }: Load): number {
   return requests / Math.max(serverSeconds, 0.01);
 }
 

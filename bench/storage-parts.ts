@@ -55,7 +55,7 @@ export const guestSizes: Sizes = {
 };
 
 /** A further round of a case is begun where it is likely to end before a store has had this long. */
-export const roundsLimitMs = 10_000;
+const roundsLimitMs = 10_000;
 
 /** Everything a part needs. */
 export interface Bench {
